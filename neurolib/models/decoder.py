@@ -1,0 +1,59 @@
+"""What every decoder of behaviour can do: predict whole trials, and stream one bin at a time.
+
+Counts in, behaviour out; both forms give the same numbers, so what is measured offline
+is what a closed loop would see.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurolib.data.trials import Trials
+
+
+class Stream(Protocol):
+    """A decoder in use: one bin in, one prediction out."""
+
+    def step(self, counts: ArrayLike) -> NDArray:
+        """Take the counts ``(n_units,)`` of the newest bin, return behaviour ``(n_outputs,)``."""
+
+    def reset(self) -> None:
+        """Forget the past; the next bin starts a trial."""
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """A fitted decoder."""
+
+    def predict(self, trials: Trials) -> NDArray:
+        """Decode every bin of every trial, shape ``(n_bins, n_outputs)``."""
+
+    def stream(self) -> Stream:
+        """Start decoding bin by bin."""
+
+
+def stream_trials(decoder: Decoder, trials: Trials) -> NDArray:
+    """Decode trials one bin at a time, shape ``(n_bins, n_outputs)``; what a closed loop would do."""
+    stream, rows = decoder.stream(), []
+    for counts, start in zip(trials.counts, trials.bin_in_trial == 0, strict=True):
+        if start:
+            stream.reset()
+        rows.append(stream.step(counts))
+    return np.stack(rows)
+
+
+def check_units(trials: Trials, n_units: int) -> None:
+    """Refuse trials of another population than the decoder was fitted on."""
+    if trials.n_units != n_units:
+        raise ValueError(
+            f"{trials.name}: {trials.n_units} units, but the decoder was fitted on {n_units}; "
+            "is this another session?"
+        )
+
+
+def moments(values: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Mean and standard deviation per column; a column that never varies has scale 1."""
+    values = np.asarray(values)
+    mean, scale = values.mean(axis=0, dtype=float), values.std(axis=0, dtype=float)
+    return mean, np.where(scale > 0, scale, 1.0)

@@ -1,0 +1,349 @@
+"""The one training loop: a model with ``loss(batch)``, tensors in, the best weights and a history out.
+
+Runs on a CPU, a GPU, or several processes started by `torchrun`; resumes exactly where a
+killed run stopped.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import trange
+
+from neurolib.training import checkpoints
+from neurolib.training.batches import Batch, evaluation_batches, n_rows, training_batches
+from neurolib.training.distributed import Group, LossModule, group
+from neurolib.training.schedules import SCHEDULES
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; what to train is the model's own config."""
+
+    steps: int = 2_000
+    batch_size: int = 64  # over all processes
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: str = "constant"  # or "cosine"
+    warmup: int = 0  # steps
+    grad_clip: float = 1.0  # norm; 0 turns it off
+    ema: float = 0.0  # decay of the averaged weights that are evaluated and kept; 0 turns it off
+    eval_every: int = 100  # steps
+    patience: int = 0  # evaluations without a better valid loss before stopping; 0 never stops
+    seed: int = 0
+    device: str = "auto"  # CUDA if there is one
+    precision: str = "auto"  # bfloat16 autocast on CUDA, float32 on a CPU; or "float32", "bfloat16"
+    compile: bool = False
+    deterministic: bool = False  # refuse operations whose result depends on thread timing
+    workers: int = 0  # reading processes, if the data are a Dataset
+    checkpoint: str = ""  # file to write and to resume from
+    checkpoint_every: int = 200  # steps
+
+    def __post_init__(self):
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule={self.schedule!r} must be one of {sorted(SCHEDULES)}")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"precision={self.precision!r} must be 'auto', 'float32' or 'bfloat16'")
+        for name in ("steps", "batch_size", "eval_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+
+
+@dataclass
+class History:
+    """What happened during :func:`fit`, one entry per evaluation.
+
+    Losses are numbers, or lists with one number per seed where seeds train side by side.
+    """
+
+    step: list[int] = field(default_factory=list)
+    train: list = field(default_factory=list)
+    valid: list = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    best_step: int | list[int] = 0
+
+    def of_replica(self, i: int) -> "History":
+        """The history of one seed out of several."""
+        return History(
+            list(self.step),
+            [loss[i] for loss in self.train],
+            [loss[i] for loss in self.valid],
+            list(self.lr),
+            self.seconds,
+            self.best_step[i],
+        )
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of that name; ``"auto"`` takes CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device={name!r}, but torch sees no CUDA device; use 'cpu' or 'auto'")
+    return torch.device(name)
+
+
+def fit(
+    model: nn.Module,
+    train: Batch,
+    valid: Batch,
+    cfg: TrainConfig = TrainConfig(),
+    seeds: Sequence[int] = (),
+) -> History:
+    """Train ``model`` in place and keep the weights of the evaluation with the least valid loss.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Has ``loss(batch) -> scalar``, a mean over the batch. If it also has
+        ``weight(batch)``, that is the number behind the mean, and means of unequal batches
+        are pooled by it; otherwise rows count alike.
+    train, valid : dict of Tensor, or Dataset of such dicts
+        Tensors of any names with rows first; a batch is a dict of the same names.
+    cfg : TrainConfig
+    seeds : sequence of int
+        For :class:`~neurolib.training.seeds.Replicas`: one order of batches per replica.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss stops being finite; the message names the step.
+    ValueError
+        If the checkpoint to resume from was made with other settings.
+    """
+    with group() as processes, _deterministic(cfg.deterministic):
+        return _Run(model, train, valid, cfg, seeds or (cfg.seed,), processes).go()
+
+
+class _Run:
+    """One call of :func:`fit`."""
+
+    def __init__(self, model, train, valid, cfg: TrainConfig, seeds, processes: Group):
+        self.model, self.train, self.valid, self.cfg = model, train, valid, cfg
+        self.seeds, self.processes = list(seeds), processes
+        self.replicas = getattr(model, "n_replicas", 0)
+        if not n_rows(train) or not n_rows(valid):
+            raise ValueError(f"{n_rows(train)} training and {n_rows(valid)} valid rows; both need some")
+        if cfg.batch_size < processes.world:
+            raise ValueError(f"batch_size={cfg.batch_size} for {processes.world} processes; each needs a row")
+        self.device = pick_device(cfg.device)
+        model.to(self.device)
+        torch.manual_seed(cfg.seed + processes.rank)
+        self.params = [p for p in model.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(self.params, cfg.lr, weight_decay=cfg.weight_decay)
+        self.average = [p.detach().clone() for p in self.params] if cfg.ema else None
+        self.best = [p.detach().clone() for p in self.params]
+        self.best_loss = torch.full((max(self.replicas, 1),), math.inf, dtype=torch.float64)
+        self.best_step = [0] * max(self.replicas, 1)
+        self.stale = torch.zeros(max(self.replicas, 1), dtype=torch.long)  # evaluations since the best
+        self.history, self.step, self.spent = History(), 0, 0.0
+        self.loss = LossModule(model)
+        if processes.world > 1:
+            self.loss = DistributedDataParallel(self.loss)
+        if cfg.compile:
+            self.loss = torch.compile(self.loss)
+
+    def go(self) -> History:
+        cfg = self.cfg
+        self._resume()
+        start = time.perf_counter()
+        batches = training_batches(
+            self.train,
+            range(self.step, cfg.steps),
+            cfg.batch_size,
+            self.seeds,
+            self.device,
+            self.processes.rank,
+            self.processes.world,
+            cfg.workers,
+        )
+        bar = trange(self.step, cfg.steps, disable=None if self.processes.is_first else True, leave=False)
+        for _, batch in zip(bar, batches, strict=False):
+            loss = self._update(batch)
+            self.step += 1
+            if self.step % cfg.eval_every == 0 or self.step == cfg.steps:
+                self._evaluate(loss)
+                if self._stopped().all():
+                    break
+            if cfg.checkpoint and self.step % cfg.checkpoint_every == 0:
+                self._save(time.perf_counter() - start)
+        for param, best in zip(self.params, self.best, strict=True):
+            param.data.copy_(best)
+        self.model.eval()
+        self.history.seconds = self.spent + time.perf_counter() - start
+        self.history.best_step = self.best_step if self.replicas else self.best_step[0]
+        return self.history
+
+    def _update(self, batch: Batch) -> Tensor:
+        """One optimiser step; returns the loss, or the losses of the replicas."""
+        cfg = self.cfg
+        self.model.train()
+        self.lr = cfg.lr * SCHEDULES[cfg.schedule](self.step, cfg.steps, cfg.warmup)
+        for settings in self.optimiser.param_groups:
+            settings["lr"] = self.lr
+        self.optimiser.zero_grad(set_to_none=True)
+        with self._autocast():
+            loss = self.loss(batch)
+        # each process holds part of the batch: weight its mean, so that the sum is the mean of all
+        share = 1.0
+        if self.processes.world > 1:
+            weight = self._weight(batch)
+            share = weight * self.processes.world / self.processes.total(weight)
+        (loss.sum() * share).backward()
+        if cfg.grad_clip:
+            self._clip(cfg.grad_clip)
+        self.optimiser.step()
+        if self.average is not None:
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.params], 1 - cfg.ema)
+        return loss.detach()
+
+    def _clip(self, limit: float) -> None:
+        """Scale gradients down to a norm of at most ``limit``, each replica by its own norm."""
+        if not self.replicas:
+            nn.utils.clip_grad_norm_(self.params, limit)
+            return
+        grads = [p.grad for p in self.params if p.grad is not None]
+        norm = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0).sqrt()  # (replica,)
+        scale = (limit / (norm + 1e-6)).clamp(max=1.0)
+        for grad in grads:
+            grad.mul_(scale.view(-1, *[1] * (grad.dim() - 1)))
+
+    @torch.no_grad()
+    def _evaluate(self, train_loss: Tensor) -> None:
+        """Score the valid data, remember the best weights, note the history."""
+        self.model.eval()
+        with self._averaged():
+            total, weight = 0.0, 0.0
+            for batch in evaluation_batches(self.valid, max(self.cfg.batch_size, 256), self.device):
+                w = self._weight(batch)
+                if self.replicas:
+                    batch = {k: v.expand(self.replicas, *v.shape) for k, v in batch.items()}
+                with self._autocast():
+                    total = total + self.model.loss(batch).double() * w
+                weight = weight + w
+            valid = (total / weight).reshape(-1).double().cpu()
+            shown = train_loss.reshape(-1).double().cpu()
+            if not (valid.isfinite().all() and shown.isfinite().all()):
+                raise FloatingPointError(
+                    f"loss not finite at step {self.step}: train {shown.tolist()}, valid {valid.tolist()}; "
+                    "lower the learning rate, or look for NaN in the data"
+                )
+            better = (valid < self.best_loss) & ~self._stopped()
+            self.stale = torch.where(better, 0, self.stale + 1)
+            for best, param in zip(self.best, self.params, strict=True):
+                if self.replicas:
+                    mask = better.to(self.device)
+                    best[mask] = param.detach()[mask]
+                elif better.item():
+                    best.copy_(param)
+            self.best_loss = torch.where(better, valid, self.best_loss)
+            self.best_step = [self.step if b else s for b, s in zip(better, self.best_step, strict=True)]
+        log = self.history
+        log.step.append(self.step)
+        log.lr.append(self.lr)
+        log.train.append(shown.tolist() if self.replicas else shown.item())
+        log.valid.append(valid.tolist() if self.replicas else valid.item())
+
+    def _stopped(self) -> Tensor:
+        """Which replicas have run out of patience; their best weights stay as they are."""
+        if not self.cfg.patience:
+            return torch.zeros_like(self.stale, dtype=torch.bool)
+        return self.stale >= self.cfg.patience
+
+    def _weight(self, batch: Batch) -> Tensor:
+        if hasattr(self.model, "weight"):
+            return self.model.weight(batch).double()
+        return torch.tensor(float(len(next(iter(batch.values())))), dtype=torch.float64, device=self.device)
+
+    @contextlib.contextmanager
+    def _averaged(self):
+        """Put the averaged weights in place of the trained ones for a while."""
+        if self.average is None:
+            yield
+            return
+        trained = [p.detach().clone() for p in self.params]
+        for param, average in zip(self.params, self.average, strict=True):
+            param.data.copy_(average)
+        try:
+            yield
+        finally:
+            for param, value in zip(self.params, trained, strict=True):
+                param.data.copy_(value)
+
+    def _autocast(self):
+        precision = self.cfg.precision
+        if precision == "auto":
+            precision = "bfloat16" if self.device.type == "cuda" else "float32"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+    def _settings(self) -> dict:
+        """What must be the same for a checkpoint to be continued."""
+        settings = asdict(self.cfg)
+        for name in ("checkpoint", "checkpoint_every", "device", "workers", "compile"):
+            settings.pop(name)
+        return settings | {"seeds": self.seeds, "n_train": n_rows(self.train), "n_valid": n_rows(self.valid)}
+
+    def _save(self, seconds: float) -> None:
+        if not self.processes.is_first:
+            return
+        state = {
+            "settings": self._settings(),
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average,
+            "best": self.best,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "stale": self.stale,
+            "history": {key: getattr(self.history, key) for key in ("step", "train", "valid", "lr")},
+            "seconds": self.spent + seconds,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+        }
+        checkpoints.save(Path(self.cfg.checkpoint), state)
+
+    def _resume(self) -> None:
+        path = Path(self.cfg.checkpoint)
+        if not self.cfg.checkpoint or not path.exists():
+            return
+        state = checkpoints.load(path, self.device)
+        ours, theirs = self._settings(), state["settings"]
+        other = {key: (theirs.get(key), ours[key]) for key in ours if theirs.get(key) != ours[key]}
+        if other:
+            raise ValueError(
+                f"{path} was made with other settings {other} (there, here); remove it to start anew"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average, self.best = state["average"], state["best"]
+        self.best_loss, self.best_step = state["best_loss"].cpu(), state["best_step"]
+        self.step, self.stale, self.spent = state["step"], state["stale"].cpu(), state["seconds"]
+        for key, values in state["history"].items():
+            setattr(self.history, key, values)
+        torch.set_rng_state(state["rng"].cpu())
+        if state["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+
+
+@contextlib.contextmanager
+def _deterministic(wanted: bool):
+    """Turn torch's deterministic algorithms on for a while."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,49 @@
+"""Fixtures shared by all tests, and the threads they may use."""
+
+import os
+
+# two workers run side by side; torch and BLAS must not fight over the cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NEUROLIB_HEADLESS", "1")
+
+import numpy as np
+import pytest
+
+from neurolib.data.trials import Trials
+
+
+@pytest.fixture(autouse=True)
+def names_in_doctests(doctest_namespace):
+    """The names every doctest may use without importing them."""
+    import torch
+
+    doctest_namespace.update(np=np, torch=torch, Trials=Trials)
+
+
+def tracked_hand(n_trials=24, n_units=12, seed=0, lag_bins=0) -> Trials:
+    """Trials of unequal length whose counts follow a smooth hand linearly, with Poisson noise."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(20, 40, n_trials)
+    tuning = rng.normal(size=(2, n_units))
+    counts, hand = [], []
+    for n in lengths:
+        steps = rng.normal(size=(n + 30, 2))
+        path = np.stack([np.convolve(s, np.hanning(9), "same") for s in steps.T], axis=1)[10:]
+        ahead = path[lag_bins : lag_bins + n]  # cortex leads: counts now, movement later
+        counts.append(rng.poisson(np.exp(0.7 + 0.35 * ahead @ tuning)))
+        hand.append(path[:n])
+    return Trials(
+        np.concatenate(counts), np.concatenate(hand), lengths, 0.05, ("velocity x", "velocity y"), "cm/s"
+    )
+
+
+@pytest.fixture
+def hand() -> Trials:
+    """A small population that follows a hand."""
+    return tracked_hand()
+
+
+@pytest.fixture
+def make_hand():
+    """:func:`tracked_hand`, for tests that need several or other populations."""
+    return tracked_hand
