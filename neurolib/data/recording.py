@@ -270,8 +270,25 @@ class Recording:
 
     def _observed(self, start_s: NDArray, stop_s: NDArray) -> NDArray:
         """Whether each interval lies inside one observed interval."""
-        at = np.searchsorted(self.observed_s[:, 0], start_s + 1e-6, side="right") - 1
-        return (at >= 0) & (stop_s <= self.observed_s[np.maximum(at, 0), 1] + 1e-6)
+        observed = join_touching(self.observed_s)
+        at = np.searchsorted(observed[:, 0], start_s + 1e-6, side="right") - 1
+        return (at >= 0) & (stop_s <= observed[np.maximum(at, 0), 1] + 1e-6)
+
+
+def join_touching(intervals: NDArray) -> NDArray:
+    """Intervals ``[start, stop]`` in order, with those that touch or overlap (to 1 µs) made one.
+
+    Examples
+    --------
+    >>> join_touching(np.array([[0.0, 1.0], [1.0, 2.0], [3.0, 4.0]]))
+    array([[0., 2.],
+           [3., 4.]])
+    """
+    intervals = intervals[np.argsort(intervals[:, 0])]
+    reached = np.maximum.accumulate(intervals[:, 1])
+    apart = np.flatnonzero(intervals[1:, 0] > reached[:-1] + 1e-6)
+    first, last = np.append(0, apart + 1), np.append(apart, len(intervals) - 1)
+    return np.stack([intervals[first, 0], reached[last]], axis=1) if len(intervals) else intervals
 
 
 def average_in_bins(
@@ -282,11 +299,13 @@ def average_in_bins(
     lag_s: float = 0.0,
     interpolate: bool = False,
 ) -> NDArray:
-    """Mean of a signal over bins of the grid, shape ``(lengths.sum(), n_channels)``; NaN where there is no sample.
+    """Mean of a signal over bins of the grid, shape ``(lengths.sum(), n_channels)``; NaN where it has a gap.
 
-    Bins narrower than the sampling interval take the linear interpolation at their centre.
+    Bins narrower than the sampling interval take the linear interpolation at their centre; more
+    than three intervals without a sample are a gap.
     """
     bins = np.arange(lengths.sum()) + np.repeat(first - (np.cumsum(lengths) - lengths), lengths)
+    centre = (bins + 0.5) * bin_size_s + lag_s
     time_s, values = signal.time_s, signal.values.astype(float)
     if interpolate:
         values = values.copy()
@@ -294,9 +313,18 @@ def average_in_bins(
             gap = ~np.isfinite(channel)
             if gap.any() and not gap.all():
                 channel[gap] = np.interp(time_s[gap], time_s[~gap], channel[~gap])
-    if len(time_s) > 1 and np.median(np.diff(time_s)) > bin_size_s * 0.999:
-        centre = (bins + 0.5) * bin_size_s + lag_s
-        return np.stack([np.interp(centre, time_s, channel, np.nan, np.nan) for channel in values.T], axis=1)
+
+    def between_samples(at):
+        return np.stack([np.interp(at, time_s, channel, np.nan, np.nan) for channel in values.T], axis=1)
+
+    step = np.median(np.diff(time_s)) if len(time_s) > 1 else 0.0
+    if step > bin_size_s * 0.999:
+        mean = between_samples(centre)
+        if not interpolate:
+            after = np.clip(np.searchsorted(time_s, centre), 1, len(time_s) - 1)
+            hole = (time_s[after] - time_s[after - 1] > 3 * step) & (centre < time_s[after])
+            mean[hole & (centre > time_s[after - 1])] = np.nan
+        return mean
     edges = np.searchsorted(time_s, np.stack([bins, bins + 1], axis=1) * bin_size_s + lag_s - 1e-9)
     total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(np.nan_to_num(values), axis=0)])
     gaps = np.concatenate([[0], np.cumsum(~np.isfinite(values).all(axis=1))])
@@ -304,4 +332,7 @@ def average_in_bins(
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = (total[edges[:, 1]] - total[edges[:, 0]]) / n
     mean[(n[:, 0] == 0) | (gaps[edges[:, 1]] > gaps[edges[:, 0]])] = np.nan
+    if interpolate and len(time_s):
+        empty = n[:, 0] == 0
+        mean[empty] = between_samples(centre[empty])
     return mean

@@ -205,6 +205,32 @@ class Trials:
             bin_size_s=self.bin_size_s * factor,
         )
 
+    def pieces(self, max_bins: int) -> "Trials":
+        """Cut trials longer than ``max_bins`` into pieces, so that a batch of them wastes little padding.
+
+        ``info`` gains ``whole``, the trial each piece is from.
+
+        Examples
+        --------
+        >>> Trials(np.ones((7, 1)), np.zeros((7, 1)), [5, 2], 0.05).pieces(3).lengths
+        array([3, 2, 2])
+        """
+        if max_bins < 1:
+            raise ValueError(f"{self.name}: pieces of {max_bins} bins")
+        n_pieces = -(-self.lengths // max_bins)
+        whole = np.repeat(np.arange(len(self)), n_pieces)
+        nth = np.arange(len(whole)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
+        lengths = np.minimum(max_bins, self.lengths[whole] - nth * max_bins)
+        info = {key: column[whole] for key, column in self.info.items()} | {"whole": whole}
+        return replace(self, lengths=lengths, info=info)
+
+    def with_outputs(self, word: str) -> "Trials":
+        """Keep the behaviour columns with ``word`` in their name, such as ``"velocity"``."""
+        keep = [i for i, name in enumerate(self.outputs) if word in name]
+        if not keep:
+            raise ValueError(f"{self.name}: no output with {word!r} in its name; there are {self.outputs}")
+        return replace(self, behaviour=self.behaviour[:, keep], outputs=tuple(self.outputs[i] for i in keep))
+
     def history(self, n_bins: int, fill: ArrayLike = 0.0, lag_bins: int = 0) -> NDArray:
         """Stack each bin's counts with those of the bins before it, newest last.
 

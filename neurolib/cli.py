@@ -1,0 +1,148 @@
+"""The command line: `neurolib run | book | data | bench | golden | test-recorded`."""
+
+import argparse
+import sys
+
+from neurolib import __version__
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the words after `neurolib`, do it; errors of use are one line and exit code 1."""
+    args = parser().parse_args(argv)
+    try:
+        return args.handler(args) or 0
+    except (ValueError, FileNotFoundError, KeyError, OSError) as error:
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"neurolib: {text}", file=sys.stderr)
+    except Exception as error:
+        if type(error).__name__ != "PageError":
+            raise
+        print(f"neurolib: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("neurolib: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+    return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    from neurolib.data import commands
+
+    top = argparse.ArgumentParser(
+        prog="neurolib", description="An executable book about reading neural activity."
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    sub = top.add_subparsers(required=True, metavar="COMMAND")
+
+    running = argparse.ArgumentParser(add_help=False)
+    running.add_argument("--profile", default="quick", help="quick (two CPU cores) or full (a GPU)")
+    running.add_argument("--jobs", type=int, default=1, help="pages at a time")
+    running.add_argument("--force", action="store_true", help="run pages that are fresh, too")
+    running.add_argument("--dry-run", action="store_true", help="say what would be run")
+    running.add_argument("--share-gpu", action="store_true", help="let pages run on one GPU together")
+
+    run = sub.add_parser("run", parents=[running], help="run pages with chosen parameters")
+    run.add_argument("pages", nargs="*", metavar="PAGE", help="all or part of a page's name; none means all")
+    run.add_argument("-p", dest="params", action="append", default=[], metavar="NAME=VALUE")
+    run.add_argument("--variant", default="", help="name of this set of parameters, or one in params.yml")
+    run.set_defaults(handler=_run)
+
+    book = sub.add_parser("book", parents=[running], help="run what changed, then build the HTML")
+    book.add_argument("--only", default="", metavar="TEXT", help="run only pages with this in their name")
+    book.add_argument("--keep-going", action="store_true", help="build although a page failed")
+    book.set_defaults(handler=_book)
+
+    golden = sub.add_parser("golden", help="make the golden runs anew (simulated data, quick)")
+    golden.add_argument("pages", nargs="*", metavar="PAGE")
+    golden.add_argument("--jobs", type=int, default=1)
+    golden.set_defaults(handler=_golden)
+
+    recorded = sub.add_parser("test-recorded", help="run every page on recorded data, compare verdicts")
+    recorded.add_argument("pages", nargs="*", metavar="PAGE")
+    recorded.add_argument("--jobs", type=int, default=1)
+    recorded.add_argument("--update", action="store_true", help="write the verdicts instead of comparing")
+    recorded.set_defaults(handler=_test_recorded)
+
+    bench = sub.add_parser("bench", help="measure the claims of benchmarks/")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="scripts; none means all")
+    bench.set_defaults(handler=_bench)
+
+    commands.add_parser(sub)
+    return top
+
+
+def _run(args) -> int:
+    from neurolib.runs.project import PageError, find_project
+
+    project = find_project()
+    if (args.params or args.variant) and len(args.pages) != 1:
+        raise PageError("-p and --variant need exactly one page")
+    params = {}
+    for text in args.params:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise PageError(f"-p {text}: write it as NAME=VALUE")
+        params[name] = value
+    names = [project.page(name) for name in args.pages] or project.pages()
+    return _go(project, [project.job(name, args.profile, params, args.variant) for name in names], args)
+
+
+def _book(args) -> int:
+    from neurolib.runs.book import build
+    from neurolib.runs.project import PageError, find_project
+
+    project = find_project()
+    pages = [page for page in project.pages() if args.only in page]
+    if not pages:
+        raise PageError(f"--only {args.only}: no such page; the pages are {project.pages()}")
+    jobs = [
+        project.job(page, args.profile, variant=variant)
+        for page in pages
+        for variant in ["", *project.variants(page)]
+    ]
+    failed = _go(project, jobs, args)
+    if args.dry_run:
+        return 0
+    if failed and not args.keep_going:
+        raise PageError("the book was not built, because pages failed; their runs are in build/failed")
+    print(f"the book: {build(project)}")
+    return failed
+
+
+def _go(project, jobs, args) -> int:
+    """Run jobs, or say which would be run; 1 if one failed."""
+    from neurolib.runs.freshness import is_fresh
+    from neurolib.runs.scheduler import run_jobs
+
+    if args.dry_run:
+        for job in jobs:
+            word = "fresh" if is_fresh(project, job) and not args.force else "run  "
+            print(f"{word} {job.slug} ({job.profile}) {job.params or ''}")
+        return 0
+    outcomes = run_jobs(project, jobs, args.jobs, args.force, args.share_gpu)
+    return int(not all(outcome.ok for outcome in outcomes))
+
+
+def _golden(args) -> int:
+    from neurolib.runs.golden import make_golden
+    from neurolib.runs.project import find_project
+
+    project = find_project()
+    pages = [project.page(name) for name in args.pages] or project.pages()
+    return int(not all(outcome.ok for outcome in make_golden(project, pages, args.jobs)))
+
+
+def _test_recorded(args) -> int:
+    from neurolib.runs.golden import check_recorded
+    from neurolib.runs.project import find_project
+
+    project = find_project()
+    pages = [project.page(name) for name in args.pages] or project.pages()
+    return int(bool(check_recorded(project, pages, args.jobs, args.update)))
+
+
+def _bench(args) -> int:
+    from neurolib.runs.bench import run_benchmarks
+    from neurolib.runs.project import find_project
+
+    return run_benchmarks(find_project(), args.names)

@@ -1,0 +1,127 @@
+"""The command ``neurolib data``: arguments in, plain text out, and an error where something failed.
+
+``add_parser`` mounts it; each action sets ``handler``, a function of the parsed arguments.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable
+
+from neurolib.data import catalog
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add ``data`` with its actions ``list``, ``show``, ``fetch``, ``verify`` and ``where``."""
+    parser = subparsers.add_parser("data", help="recorded data: what there is, get it, check it")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    def action(name: str, handler: Callable[[argparse.Namespace], None], text: str, nargs: str | None = None):
+        command = actions.add_parser(name, help=text, description=text)
+        command.set_defaults(handler=handler)
+        if nargs:
+            command.add_argument(
+                "ids", nargs=nargs, metavar="ID", help="id of a dataset, see `neurolib data list`"
+            )
+
+    action("list", list_datasets, "all datasets, and which are here")
+    action("show", show, "licence, origin, citation and files", nargs="+")
+    action("fetch", fetch, "download and check", nargs="+")
+    action(
+        "verify", verify, "check the hash of every file; without ID, of all datasets that are here", nargs="*"
+    )
+    action("where", where, "the folder that holds the data")
+    return parser
+
+
+def list_datasets(args: argparse.Namespace) -> None:
+    """Print one line per dataset."""
+    rows = [("id", "modality", "size", "licence", "present")]
+    for entry in catalog.datasets().values():
+        rows.append((entry.id, entry.modality, size(entry.bytes), entry.licence, _present(entry.id)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show(args: argparse.Namespace) -> None:
+    """Print everything the catalog says about some datasets."""
+    for entry in [catalog.dataset(id) for id in args.ids]:
+        licence = f"{entry.licence} ({entry.licence_note})" if entry.licence_note else entry.licence
+        print(f"{entry.id}: {entry.title}")
+        for key, value in (
+            ("recorded", f"{entry.modality}; {entry.species}; {entry.area}"),
+            ("licence", licence),
+            ("cite", ", ".join(entry.cite)),
+            ("source", f"{entry.source}, version {entry.version}"),
+            ("how", entry.how),
+            ("folder", catalog.folder(entry.id)),
+            ("present", _present(entry.id)),
+        ):
+            print(f"  {key:9} {value}")
+        for file in entry.files:
+            print(f"  {'file':9} {file.path}, {size(file.bytes)}, sha256 {file.sha256}")
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Download datasets; all are tried before a failure is raised."""
+    from neurolib.data.fetch import fetch as download
+
+    def act(id: str) -> str:
+        download(id)
+        return f"complete in {catalog.folder(id)}"
+
+    _each(args.ids, act)
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Check datasets; all are checked before a failure is raised."""
+
+    def act(id: str) -> str:
+        catalog.verify(id)
+        return "every file as published"
+
+    ids = args.ids or [id for id in catalog.datasets() if catalog.is_present(id)]
+    if not ids:
+        raise FileNotFoundError(f"no dataset of the catalog is in {catalog.data_root()}")
+    _each(ids, act)
+
+
+def where(args: argparse.Namespace) -> None:
+    """Print the data folder."""
+    print(catalog.data_root())
+
+
+def size(n_bytes: int) -> str:
+    """Bytes in words.
+
+    Examples
+    --------
+    >>> size(1_822_876_234), size(492_576)
+    ('1.82 GB', '493 kB')
+    """
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.3g} {unit}"
+    return f"{n_bytes / 1e3:.3g} kB"
+
+
+def _present(id: str) -> str:
+    try:
+        catalog.require(id)
+    except FileNotFoundError:
+        return "no"
+    except ValueError:
+        return "damaged"
+    return "yes"
+
+
+def _each(ids: Iterable[str], act: Callable[[str], str]) -> None:
+    """Do something with every dataset, then fail if any failed; unknown ids fail before anything is done."""
+    entries = [catalog.dataset(id) for id in ids]
+    failed = []
+    for entry in entries:
+        try:
+            print(f"{entry.id}: {act(entry.id)}")
+        except (OSError, ValueError) as error:
+            failed.append(str(error))
+    if failed:
+        raise ValueError("; ".join(failed))

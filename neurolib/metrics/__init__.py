@@ -1,0 +1,1 @@
+"""Metrics: pure functions of NumPy arrays, one file per question. Import the file you need; nothing is loaded here."""

@@ -1,0 +1,111 @@
+"""Runs that guard against regression: golden ones on simulated data, and verdicts on recorded data.
+
+Golden runs are executed notebooks that nbval executes again and compares; expectations on
+recorded data are the verdict lines that each page printed.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+
+from neurolib.runs.project import Job, Project, sha256, write_atomic
+from neurolib.runs.scheduler import Outcome, run_jobs
+
+SCOREBOARD = "scoreboard"
+
+
+def with_source(project: Project, page: str, source: str) -> Job:
+    """The quick job of a page on one kind of data."""
+    declared = project.declared(page)
+    params = {"source": source} if "source" in declared else {}
+    if "results" in declared:  # the scoreboard reads the results of runs of the same kind
+        params["results"] = project.results.relative_to(project.root).as_posix()
+    return replace(project.job(page, params=params, variant="any"), variant="")
+
+
+def make_golden(project: Project, pages: list[str], workers: int = 1) -> list[Outcome]:
+    """Run pages on the quick profile and simulated data, and keep them without pictures."""
+    golden = Project(project.root, "golden")
+    jobs = [with_source(golden, page, "simulated") for page in pages]
+    outcomes = run_jobs(golden, jobs, workers, force=True)
+    for outcome in outcomes:
+        if outcome.ok:
+            path = golden.executed(outcome.job)
+            notebook = nbformat.read(path, 4)
+            strip(notebook)
+            notebook.metadata["neurolib"] = {"source_sha256": source_hash(project, outcome.job.page)}
+            write_atomic(path, nbformat.writes(notebook) + "\n")
+            _forget_machine(golden.result(outcome.job))
+    return outcomes
+
+
+def source_hash(project: Project, page: str) -> str:
+    """What ties a golden run to the text it was made from."""
+    return sha256(project.source(page).read_bytes())
+
+
+def strip(notebook) -> None:
+    """Drop pictures, HTML and times; what nbval compares is text."""
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        for output in cell.get("outputs", []):
+            output.get("metadata", {}).clear()
+            data = output.get("data")
+            if data is not None:
+                output["data"] = {"text/plain": data.get("text/plain", "")}
+    notebook.metadata.pop("papermill", None)
+
+
+def _forget_machine(path: Path) -> None:
+    """Keep what a golden result says of the science, not of the machine that made it."""
+    result = json.loads(path.read_text())
+    stamp = result["stamp"]
+    result["stamp"] = {key: stamp[key] for key in ("data", "params", "profile", "command")}
+    result["values"] = {}
+    for check in result["checks"]:
+        if "ours" in check:
+            check["ours"] = round(check["ours"], 3)
+    write_atomic(path, json.dumps(result, indent=1, sort_keys=True) + "\n")
+
+
+def verdicts(path: Path) -> list[str]:
+    """The verdict lines in a results file."""
+    return [f"{check['label']}: {check['verdict']}" for check in json.loads(path.read_text())["checks"]]
+
+
+def check_recorded(project: Project, pages: list[str], workers: int = 1, update: bool = False) -> int:
+    """Run pages on recorded data and compare their verdicts with ``tests/recorded``.
+
+    Returns
+    -------
+    int
+        Number of pages that failed or whose verdicts differ.
+    """
+    place = Project(project.root, "recorded")
+    pages = [page for page in pages if page != SCOREBOARD]
+    outcomes = run_jobs(place, [with_source(place, page, "recorded") for page in pages], workers, force=True)
+    bad = 0
+    for outcome in outcomes:
+        page = outcome.job.page
+        expectation = project.root / "tests" / "recorded" / f"{page}.json"
+        if not outcome.ok:
+            bad += 1
+            continue
+        found = verdicts(place.result(outcome.job))
+        if update:
+            write_atomic(expectation, json.dumps(found, indent=1) + "\n")
+            continue
+        wanted = json.loads(expectation.read_text()) if expectation.exists() else []
+        if found != wanted:
+            bad += 1
+            print(f"{page}: verdicts on recorded data differ from {expectation.relative_to(project.root)}")
+            for line in wanted:
+                if line not in found:
+                    print(f"  - {line}")
+            for line in found:
+                if line not in wanted:
+                    print(f"  + {line}")
+    print(f"{len(pages) - bad} passed, {bad} failed")
+    return bad
