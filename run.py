@@ -4,6 +4,9 @@
     python run.py book            every page on the quick profile, then the HTML
     python run.py test            unit tests, browser test, nbval on the golden runs
     python run.py test-recorded   every page on recorded data (needs NEUROLIB_DATA)
+    python run.py run PAGE        one page, with other parameters: -p name=value
+    python run.py data            the catalog of datasets: list, show, fetch, verify, where
+    python run.py golden          make the golden runs anew after a page changed
     python run.py lab             JupyterLab; text notebooks open as notebooks
     python run.py bench           every claim of benchmarks/, ratios printed
     python run.py clean           remove what was generated (not the environment)
@@ -90,12 +93,11 @@ def main() -> None:
     if command == "clean":
         return clean()
     targets = {
-        "book": ["neurolib", "book"],
-        "test": ["pytest", "--nbval-lax", "-n", "2", "--dist", "loadfile", "tests"],
-        "test-recorded": ["neurolib", "test-recorded"],
-        "lab": ["jupyterlab"],
-        "bench": ["neurolib", "bench"],
+        name: ["neurolib", name] for name in ("book", "run", "data", "golden", "test-recorded", "bench")
     }
+    targets["lab"] = ["jupyterlab"]
+    # unit tests and doctests, then the golden runs; two processes, one page or file each at a time
+    targets["test"] = ["pytest", "--nbval-lax", "-n", "2", "--dist", "loadfile", "tests", "neurolib"]
     if command not in targets:
         print(__doc__)
         sys.exit(0 if command in ("help", "-h", "--help") else f"unknown command {command!r}")

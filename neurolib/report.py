@@ -6,6 +6,7 @@ runner started the page, into its results file; in JupyterLab and under nbval no
 
 import html
 import json
+import logging
 import math
 import os
 import platform
@@ -19,6 +20,9 @@ from typing import Any
 
 from neurolib.runs.freshness import data_state
 from neurolib.runs.project import find_project, write_atomic
+
+# `use` says on the page what a loader would say on standard error
+logging.getLogger("neurolib").addHandler(logging.NullHandler())
 
 VERSIONS = ("neurolib-book", "torch", "numpy", "scipy", "scikit-learn")
 

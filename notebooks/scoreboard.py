@@ -16,33 +16,72 @@
 # Verdicts on simulated data say nothing about brains, and are marked.
 
 # %% tags=["parameters"]
-results: str = "book/results"   # folder of the results files to read
+results: str = "book/results"  # folder of the results files to read
 
-# %%
+# %% tags=["hide-input"]
 from IPython.display import HTML
 
 from neurolib import report
 from neurolib.viz.tables import verdict_table
 
-found = [result for result in report.results(results) if result["page"] != "scoreboard"]
-rows = [check | {"page": result["page"], "variant": result["variant"], "profile": result["stamp"]["profile"]}
-        for result in found for check in result["checks"]]
-kinds = [("published", "Published and ours"), ("claim", "Claims"), ("expected", "Our own earlier values")]
+found = [
+    result
+    for result in report.results(results)
+    if result["page"] != "scoreboard"
+]
+rows = [
+    check
+    | {
+        "page": result["page"],
+        "variant": result["variant"],
+        "profile": result["stamp"]["profile"],
+    }
+    for result in found
+    for check in result["checks"]
+]
+kinds = [
+    ("published", "Published and ours"),
+    ("claim", "Claims"),
+    ("expected", "Our own earlier values"),
+]
 report.put("n_pages", len({row["page"] for row in rows}))
 report.put("n_published", sum(row["kind"] == "published" for row in rows))
 
 # %% tags=["hide-input"]
-HTML("".join(verdict_table(title, [row for row in rows if row["kind"] == kind]) for kind, title in kinds))
+HTML(
+    "".join(
+        verdict_table(title, [row for row in rows if row["kind"] == kind])
+        for kind, title in kinds
+    )
+)
 
 # %% [markdown]
 # ## Every page in one line
 
 # %% tags=["nbval-check-output"]
-for result in sorted(found, key=lambda result: (result["page"], result["variant"], result["stamp"]["profile"])):
-    kept = sum(check["verdict"].startswith(("within", "holds")) for check in result["checks"])
-    print(result["page"], result["variant"] or "-", result["stamp"]["profile"], f"{kept} of {len(result['checks'])} verdicts hold")
+for result in sorted(
+    found,
+    key=lambda result: (
+        result["page"],
+        result["variant"],
+        result["stamp"]["profile"],
+    ),
+):
+    kept = sum(
+        check["verdict"].startswith(("within", "holds"))
+        for check in result["checks"]
+    )
+    print(
+        result["page"],
+        result["variant"] or "-",
+        result["stamp"]["profile"],
+        f"{kept} of {len(result['checks'])} verdicts hold",
+    )
 
 # %% tags=["hide-input"]
 hold = sum(row["verdict"].startswith(("within", "holds")) for row in rows)
-report.card(answer=f"{hold} of {len(rows)} verdicts hold, over {len({row['page'] for row in rows})} pages. The misses stand first.")
+report.card(
+    answer=f"{hold} of {len(rows)} verdicts hold, over "
+    f"{len({row['page'] for row in rows})} pages. The misses stand first."
+)
 report.stamp()

@@ -71,7 +71,7 @@ def run_jobs(
     gpus = visible_gpus()
     if gpus and not share_gpu:
         workers = min(workers, len(gpus))
-    threads = max((os.cpu_count() or 1) // max(min(workers, len(jobs)), 1), 1)
+    cores_each = max((os.cpu_count() or 1) // max(min(workers, len(jobs)), 1), 1)
     free: queue.Queue[str] = queue.Queue()
     for i in range(max(workers, 1)):
         free.put(gpus[i % len(gpus)] if gpus else NO_GPU)
@@ -87,7 +87,7 @@ def run_jobs(
                     outcomes[i] = Outcome(job, True, 0.0, "nothing changed", skipped=True)
                 else:
                     with contextlib.nullcontext() if share_gpu else only_user(gpu, _lock_folder()):
-                        outcomes[i] = _run_one(project, job, gpu, threads, show)
+                        outcomes[i] = _run_one(project, job, gpu, cores_each, show)
             except Exception as error:  # one page's trouble must not hide how the others ended
                 outcomes[i] = Outcome(job, False, 0.0, f"{type(error).__name__}: {error}")
             finally:
@@ -108,9 +108,9 @@ def _lock_folder() -> Path:
     return Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache") / "neurolib"
 
 
-def _run_one(project: Project, job: Job, gpu: str, threads: int, show: "_Progress") -> Outcome:
+def _run_one(project: Project, job: Job, gpu: str, cores: int, show: "_Progress") -> Outcome:
     # pages side by side share the cores; with more threads than cores they wait for each other for minutes
-    limits = {name: str(threads) for name in THREADS if name not in os.environ}
+    limits = {name: str(cores) for name in THREADS if name not in os.environ}
     env = os.environ | limits | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu != NO_GPU else {})
     spec = json.dumps(
         {"root": str(project.root), "place": project.place, "job": asdict(job), "key": key(project, job)}

@@ -65,6 +65,7 @@ def trial_browser(name: str, trials: Trials, decoded: NDArray, numbers: list[int
                 x=path[:, 0], y=path[:, 1], line={"color": colour, "width": 2.2}, name=word, row=1, col=2
             )
         fig.update_xaxes(title_text="time (s)", row=2, col=1)
+        fig.update_xaxes(matches="x3", row=1, col=1)
         fig.update_yaxes(title_text="unit, by rate", row=1, col=1)
         fig.update_yaxes(title_text="velocity (cm/s)", row=2, col=1)
         fig.update_xaxes(title_text="x (cm)", row=1, col=2)

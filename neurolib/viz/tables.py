@@ -20,20 +20,19 @@ def verdict_table(title: str, rows: list[dict]) -> str:
     def missed(row):
         return (row["verdict"].startswith(HOLDS), row["simulated"], row["page"])
 
-    head = "<tr><th>Page</th><th>What</th><th>Reference</th><th>Ours</th><th>Verdict</th></tr>"
-    body = "".join(_row(row) for row in sorted(rows, key=missed))
-    return f'<h3>{html.escape(title)}</h3><div class="verdicts"><table>{head}{body}</table></div>'
+    claims = all(row["kind"] == "claim" for row in rows)
+    columns = ("Page", "What", "Verdict") if claims else ("Page", "What", "Reference", "Ours", "Verdict")
+    head = "".join(f"<th>{column}</th>" for column in columns)
+    body = "".join(_row(row, claims) for row in sorted(rows, key=missed))
+    return f'<h3>{html.escape(title)}</h3><div class="verdicts"><table><tr>{head}</tr>{body}</table></div>'
 
 
-def _row(row: dict) -> str:
+def _row(row: dict, claims: bool) -> str:
     page = row["page"] + (f" ({row['variant']})" if row["variant"] else "") + f", {row['profile']}"
-    reference = ours = "–"
-    if "ours" in row:
-        reference, ours = f"{row['reference']:g} ± {row['tolerance']:g}", f"{row['ours']:.3f}"
-    if row["kind"] == "published":
-        reference += f" [{row['citation']}]"
-    verdict = row["verdict"] + (
-        " (SIMULATED)" if row["simulated"] and "SIMULATED" not in row["verdict"] else ""
-    )
-    cells = "".join(f"<td>{html.escape(text)}</td>" for text in (page, row["label"], reference))
-    return f'<tr>{cells}<td class="number">{ours}</td><td>{html.escape(verdict)}</td></tr>'
+    cells = [page, row["label"]]
+    if not claims:
+        source = f" [{row['citation']}]" if row["kind"] == "published" else ""
+        cells += [f"{row['reference']:g} ± {row['tolerance']:g}{source}", f"{row['ours']:.3f}"]
+    marked = row["simulated"] and "SIMULATED" not in row["verdict"]
+    cells.append(row["verdict"] + (" (SIMULATED)" if marked else ""))
+    return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
