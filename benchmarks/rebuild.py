@@ -32,7 +32,7 @@ def copy_with_fresh_runs(original: Project, root: Path) -> Project:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     project = Project(root)
-    data = [data_state(dataset) for dataset in catalog.ids()]
+    data = [data_state(dataset) for dataset in catalog.datasets()]
     for page in project.pages():  # the scoreboard, whose key covers the others' results, is last
         job = project.job(page)
         stamp = {"key": key(project, job), "data": data}

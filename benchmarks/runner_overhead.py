@@ -7,6 +7,7 @@ the start of the kernel included. The page sets one value and ends with its stam
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -53,7 +54,8 @@ def main() -> dict:
 
         def kernel() -> None:
             notebook = jupytext.read(project.source("trivial"))
-            NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+            client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": folder}})
+            client.execute(stderr=subprocess.DEVNULL)  # the kernel's warnings, which papermill hides too
 
         ours(), kernel()  # the first of each reads files from disk
         ours_s, kernel_s = alternate(ours, kernel, REPEATS)

@@ -12,14 +12,6 @@ import pytest
 from neurolib.data.trials import Trials
 
 
-@pytest.fixture(autouse=True)
-def names_in_doctests(doctest_namespace):
-    """The names every doctest may use without importing them."""
-    import torch
-
-    doctest_namespace.update(np=np, torch=torch, Trials=Trials)
-
-
 def tracked_hand(n_trials=24, n_units=12, seed=0, lag_bins=0) -> Trials:
     """Trials of unequal length whose counts follow a smooth hand linearly, with Poisson noise."""
     rng = np.random.default_rng(seed)
