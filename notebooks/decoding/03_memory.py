@@ -325,10 +325,6 @@ report.claim(
     "ridge with a window beats the Kalman filter (interval below zero)",
     gains["Kalman filter"].high < 0,
 )
-report.claim(
-    "every decoder needs less than a tenth of a bin",
-    slowest < velocity.bin_size_s * 1e5,
-)
 report.check(
     "share of what a Wiener filter leaves, LSTM",
     share["LSTM"],
