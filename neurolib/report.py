@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -109,7 +110,7 @@ def published(key: str) -> dict[str, Any]:
     """
     import yaml
 
-    entries = yaml.safe_load((_root() / "book" / "published.yml").read_text()) or {}
+    entries = yaml.safe_load((_root() / "book" / "published.yml").read_text("utf-8")) or {}
     if key not in entries:
         raise KeyError(f"no {key!r} in book/published.yml; it has {sorted(entries)}")
     return entries[key]
@@ -142,6 +143,8 @@ def check(
     The line is what nbval and the runs on recorded data compare, so it must not change with
     the last digits of a result.
     """
+    if not math.isfinite(value):
+        raise ValueError(f"{label} is {value}; a page does not report what was not measured")
     if bool(published) == (expected is not None):
         raise ValueError(f"{label}: give either published= or expected=")
     row = {"label": label, "ours": float(value), "tolerance": tolerance, "simulated": _page.simulated}
@@ -151,7 +154,12 @@ def check(
         row["citation"] = entry.get("citation", "")
     else:
         if isinstance(expected, dict):
-            expected = expected["simulated" if _page.simulated else "recorded"]
+            kind = "simulated" if _page.simulated else "recorded"
+            if kind not in expected:
+                raise ValueError(
+                    f"{label}: nothing is expected on {kind} data, only on {', '.join(expected)}"
+                )
+            expected = expected[kind]
         row |= {"reference": float(expected), "kind": "expected"}
     row["verdict"] = _verdict(row)
     _page.checks.append(row)
@@ -233,7 +241,7 @@ def stamp(device: str = "") -> None:
 def results(folder: str | Path = "") -> list[dict[str, Any]]:
     """Results of all pages that have been run, from ``book/results`` or another folder."""
     folder = _root() / (folder or "book/results")
-    return [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.rglob("*.json"))]
 
 
 def _verdict(row: dict[str, Any]) -> str:
@@ -275,7 +283,9 @@ def _command(run: dict[str, Any]) -> str:
         return "run interactively"
     words = ["python", "run.py", "run", run["page"], "--profile", run["profile"]]
     words += [f"--variant {run['variant']}"] if run["variant"] else []
-    return " ".join([*words, *(f"-p {key}={value}" for key, value in run["params"].items())])
+    return " ".join(
+        [*words, *(f"-p {shlex.quote(f'{key}={value}')}" for key, value in run["params"].items())]
+    )
 
 
 def _commit() -> tuple[str, bool]:

@@ -22,7 +22,7 @@ results: str = "book/results"  # folder of the results files to read
 from IPython.display import HTML
 
 from neurolib import report
-from neurolib.viz.tables import verdict_table
+from neurolib.viz.tables import outcome, verdict_table
 
 found = [
     result
@@ -59,29 +59,22 @@ HTML(
 # ## Every page in one line
 
 # %% tags=["nbval-check-output"]
-for result in sorted(
-    found,
-    key=lambda result: (
-        result["page"],
-        result["variant"],
-        result["stamp"]["profile"],
-    ),
-):
-    kept = sum(
-        check["verdict"].startswith(("within", "holds"))
-        for check in result["checks"]
-    )
+for result in found:
+    outcomes = [outcome(check) for check in result["checks"]]
     print(
         result["page"],
         result["variant"] or "-",
         result["stamp"]["profile"],
-        f"{kept} of {len(result['checks'])} verdicts hold",
+        f"{outcomes.count('kept')} kept, {outcomes.count('miss')} missed, "
+        f"{outcomes.count('open')} open",
     )
 
 # %% tags=["hide-input"]
-hold = sum(row["verdict"].startswith(("within", "holds")) for row in rows)
+outcomes = [outcome(row) for row in rows]
 report.card(
-    answer=f"{hold} of {len(rows)} verdicts hold, over "
-    f"{len({row['page'] for row in rows})} pages. The misses stand first."
+    answer=f"{outcomes.count('kept')} verdicts hold and "
+    f"{outcomes.count('miss')} do not, over "
+    f"{len({row['page'] for row in rows})} pages; the misses stand first. "
+    f"{outcomes.count('open')} are open, because the data were simulated."
 )
 report.stamp()

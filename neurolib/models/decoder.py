@@ -4,6 +4,7 @@ Counts in, behaviour out; both forms give the same numbers, so what is measured 
 is what a closed loop would see.
 """
 
+from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -57,3 +58,22 @@ def moments(values: ArrayLike) -> tuple[NDArray, NDArray]:
     values = np.asarray(values)
     mean, scale = values.mean(axis=0, dtype=float), values.std(axis=0, dtype=float)
     return mean, np.where(scale > 0, scale, 1.0)
+
+
+def fit_best(
+    decoders: Iterable[Decoder], train: Trials, valid: Trials, outputs: slice | list[int] = slice(None)
+) -> Decoder:
+    """Fit all decoders on ``train``; keep the one with the least squared error on ``valid``.
+
+    Parameters
+    ----------
+    decoders : iterable of unfitted decoders
+        Each has ``fit(train, valid)``, which returns itself.
+    outputs : slice or list of int
+        Columns of the behaviour whose errors count.
+    """
+    fits = [decoder.fit(train, valid) for decoder in decoders]
+    if not fits:
+        raise ValueError("no decoder to choose from")
+    misses = [(fit.predict(valid) - valid.behaviour)[:, outputs] for fit in fits]
+    return fits[int(np.argmin([(miss**2).sum() for miss in misses]))]

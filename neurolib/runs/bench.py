@@ -43,7 +43,7 @@ def run_benchmarks(project: Project, names: list[str]) -> int:
     if unknown := set(names) - set(known):
         raise PageError(f"no benchmark {sorted(unknown)}; there are {known}")
     path = folder / "results.json"
-    stored = {row["claim"]: row for row in json.loads(path.read_text())} if path.exists() else {}
+    stored = {row["claim"]: row for row in json.loads(path.read_text("utf-8"))} if path.exists() else {}
     failed = 0
     for script in scripts:
         if names and script.stem not in names:

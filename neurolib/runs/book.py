@@ -60,7 +60,7 @@ def table_of_contents(project: Project) -> tuple[dict, list[str]]:
     left_out : list of str
         Pages named in ``_toc.yml`` that have no executed notebook.
     """
-    toc = yaml.safe_load((project.root / "_toc.yml").read_text())
+    toc = yaml.safe_load((project.root / "_toc.yml").read_text("utf-8"))
     left_out = []
 
     def visit(entries: list[dict]) -> list[dict]:

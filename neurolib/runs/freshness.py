@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import neurolib
-from neurolib.runs.project import Job, Project, canonical, sha256
+from neurolib.runs.project import Job, Project, canonical, parse, sha256
 
 PACKAGE = Path(neurolib.__file__).parent
 
@@ -36,17 +36,16 @@ def key(project: Project, job: Job) -> dict[str, str]:
 
 def is_fresh(project: Project, job: Job) -> bool:
     """Whether the published run of a job is still what a new run would give."""
-    result = project.result(job)
-    if not (result.exists() and project.executed(job).exists()):
-        return False
     try:
-        stamp = json.loads(result.read_text())["stamp"]
-    except (ValueError, KeyError):
+        stamp = json.loads(project.result(job).read_text("utf-8"))["stamp"]
+        made = json.loads(project.executed(job).read_text("utf-8"))["metadata"]["neurolib"]
+        if stamp != made or stamp["key"] != key(project, job):  # `made` may be of another profile
+            return False
+        default = project.declared(job.page).get("source")
+        source = job.params.get("source", default.default if default else "auto")
+        return all(data_state(entry["id"], source) == entry for entry in stamp["data"])
+    except (OSError, ValueError, KeyError, TypeError):  # absent, damaged, or a dataset that is gone
         return False
-    if stamp["key"] != key(project, job):
-        return False
-    wanted = job.params.get("source", "auto")
-    return all(data_state(entry["id"], wanted) == entry for entry in stamp["data"])
 
 
 def data_state(dataset: str, source: str = "auto") -> dict[str, str]:
@@ -105,7 +104,7 @@ def imported_files(source: Path, package: Path = PACKAGE) -> set[Path]:
 
 def _imports(path: Path, package: str) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parse(path.read_text("utf-8"), path.name)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

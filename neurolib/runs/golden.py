@@ -60,7 +60,7 @@ def strip(notebook) -> None:
 
 def _forget_machine(path: Path) -> None:
     """Keep what a golden result says of the science, not of the machine that made it."""
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text("utf-8"))
     stamp = result["stamp"]
     result["stamp"] = {key: stamp[key] for key in ("data", "params", "profile", "command")}
     result["values"] = {}
@@ -72,7 +72,9 @@ def _forget_machine(path: Path) -> None:
 
 def verdicts(path: Path) -> list[str]:
     """The verdict lines in a results file."""
-    return [f"{check['label']}: {check['verdict']}" for check in json.loads(path.read_text())["checks"]]
+    return [
+        f"{check['label']}: {check['verdict']}" for check in json.loads(path.read_text("utf-8"))["checks"]
+    ]
 
 
 def check_recorded(project: Project, pages: list[str], workers: int = 1, update: bool = False) -> int:
@@ -97,7 +99,7 @@ def check_recorded(project: Project, pages: list[str], workers: int = 1, update:
         if update:
             write_atomic(expectation, json.dumps(found, indent=1) + "\n")
             continue
-        wanted = json.loads(expectation.read_text()) if expectation.exists() else []
+        wanted = json.loads(expectation.read_text("utf-8")) if expectation.exists() else []
         if found != wanted:
             bad += 1
             print(f"{page}: verdicts on recorded data differ from {expectation.relative_to(project.root)}")

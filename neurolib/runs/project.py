@@ -105,7 +105,7 @@ class Project:
 
     def declared(self, page: str) -> dict[str, Parameter]:
         """Read the parameters cell of a page."""
-        return parameters_of(self.source(page).read_text(), f"notebooks/{page}.py")
+        return parameters_of(self.source(page).read_text("utf-8"), f"notebooks/{page}.py")
 
     def job(self, page: str, profile: str = "quick", params: dict | None = None, variant: str = "") -> Job:
         """The job of a page: parameters of its profile and variant from ``params.yml``, then ``params``."""
@@ -142,7 +142,7 @@ class Project:
         path = self.notebooks / "params.yml"
         if not path.exists():
             return {}
-        stored = yaml.safe_load(path.read_text()) or {}
+        stored = yaml.safe_load(path.read_text("utf-8")) or {}
         if unknown := sorted(set(stored) - set(self.pages())):
             raise PageError(f"{path.name} names pages that do not exist: {unknown}")
         return stored
@@ -173,7 +173,7 @@ def parameters_of(source: str, where: str) -> dict[str, Parameter]:
         raise PageError(f'{where} has {len(tagged)} cells tagged "parameters"; a page has one')
     kinds = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
     found = {}
-    for node in ast.parse(tagged[0].partition("\n")[2]).body:
+    for node in parse(tagged[0].partition("\n")[2], f"{where}, parameters cell").body:
         if not isinstance(node, ast.AnnAssign) or node.value is None:
             raise PageError(f"{where}: write parameters as `name: type = literal`, not {ast.unparse(node)!r}")
         kind, name = ast.unparse(node.annotation).partition("[")[0], ast.unparse(node.target)
@@ -190,6 +190,14 @@ def parameters_of(source: str, where: str) -> dict[str, Parameter]:
     return found
 
 
+def parse(source: str, where: str) -> ast.Module:
+    """The syntax tree of a page or module; a slip of the pen is one line."""
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        raise PageError(f"{where}, line {error.lineno}: {error.msg}") from None
+
+
 def check_parameters(params: dict[str, Any], declared: dict[str, Parameter], page: str) -> dict[str, Any]:
     """Refuse a parameter the page does not declare, or one of another type.
 
@@ -203,8 +211,8 @@ def check_parameters(params: dict[str, Any], declared: dict[str, Parameter], pag
         if isinstance(value, str) and kind is not str:
             try:
                 value = kind(value) if kind in (int, float) else yaml.safe_load(value)
-            except ValueError:
-                pass
+            except (ValueError, yaml.YAMLError):
+                pass  # the type is wrong, then, and said so below
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not kind:
@@ -220,7 +228,7 @@ def write_atomic(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        partial.write_text(text)
+        partial.write_text(text, "utf-8")
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -93,7 +94,7 @@ def execute(project: Project, job: Job, key: dict[str, str]) -> None:
                 engine_name="progress",
                 progress_bar=False,
                 cwd=str(project.root),
-                execution_timeout=int(os.environ.get("NEUROLIB_CELL_TIMEOUT_S", TIMEOUT_S[job.profile])),
+                execution_timeout=cell_timeout_s(job),
             )
             if not result.exists():
                 raise RuntimeError(f"{job.page} ended without report.stamp(...); its last cell must call it")
@@ -104,18 +105,36 @@ def execute(project: Project, job: Job, key: dict[str, str]) -> None:
         clean_outputs(notebook, project.root)
         if job.variant:
             relabel(notebook, job)
-        target = project.executed(job)
-        write_atomic(project.result(job), result.read_text())
-        write_atomic(target, nbformat.writes(notebook) + "\n")
+        # the stamp in both files says that they are of one run, also if we are stopped between them
+        notebook.metadata["neurolib"] = json.loads(result.read_text("utf-8"))["stamp"]
+        write_atomic(project.result(job), result.read_text("utf-8"))
+        write_atomic(project.executed(job), nbformat.writes(notebook) + "\n")
         for stale in (project.failed(job), project.failed(job).with_suffix(".txt")):
             stale.unlink(missing_ok=True)
+
+
+def cell_timeout_s(job: Job) -> int:
+    """How long one cell of a page may run."""
+    return int(os.environ.get("NEUROLIB_CELL_TIMEOUT_S", TIMEOUT_S[job.profile]))
+
+
+def reason(error: Exception, job: Job) -> str:
+    """Why a page failed, in one line."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    if isinstance(error, CellTimeoutError):
+        return f"a cell ran longer than {cell_timeout_s(job)} s; NEUROLIB_CELL_TIMEOUT_S can allow more"
+    if isinstance(error, DeadKernelError):
+        return "the page's kernel died: out of memory, or a crash in compiled code?"
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def keep_aside(project: Project, job: Job, path: Path, error: BaseException) -> None:
     """Keep what a failed run left, with its traceback, where nothing publishes it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", "".join(traceback.format_exception_only(error)))
     failed = project.failed(job)
-    write_atomic(failed, path.read_text())
+    write_atomic(failed, path.read_text("utf-8"))
     write_atomic(failed.with_suffix(".txt"), text)
 
 
@@ -123,17 +142,26 @@ def clean_outputs(notebook, root: Path) -> None:
     """Remove what must not be published: local paths, and data a static page does not use."""
     for key in ("input_path", "output_path"):
         notebook.metadata.get("papermill", {}).pop(key, None)
-    places = [(str(root) + os.sep, ""), (str(root), "."), (str(Path.home()) + os.sep, "~/")]
-    data_root = os.environ.get("NEUROLIB_DATA")
-    if data_root:
-        places.insert(0, (str(Path(data_root).resolve()) + os.sep, "$NEUROLIB_DATA/"))
-        places.insert(0, (data_root.rstrip(os.sep) + os.sep, "$NEUROLIB_DATA/"))
+    folders = [
+        (os.environ.get("NEUROLIB_DATA"), "$NEUROLIB_DATA"),
+        (root, "."),
+        (Path(__file__).parents[1], "neurolib"),
+        (sysconfig.get_path("purelib"), "<packages>"),
+        (sysconfig.get_path("stdlib"), "<python>"),
+        (Path.home(), "~"),
+    ]
+    places = []
+    for folder, name in folders:
+        for path in {Path(folder).expanduser().absolute(), Path(folder).resolve()} if folder else ():
+            if len(path.parts) > 1:  # a home of "/" names nobody
+                places.append((re.compile(re.escape(str(path)) + r"(?![\w-])"), name))
+    places.append((re.compile(r"[^\s\"'>]*[/\\]ipykernel_\d+[/\\]\d+\.py"), "<cell>"))
 
     def scrub(value):
         if isinstance(value, str):
             for place, name in places:
-                value = value.replace(place, name)
-            return re.sub(r"/tmp/ipykernel_\d+/\d+\.py", "<cell>", value)
+                value = place.sub(lambda _, name=name: name, value)
+            return value
         if isinstance(value, list):
             return [scrub(item) for item in value]
         if isinstance(value, dict):
@@ -151,7 +179,8 @@ def clean_outputs(notebook, root: Path) -> None:
         cell.metadata.pop("execution", None)
 
 
-LABEL = re.compile(r"^\((?P<target>[\w-]+)\)=|^:name: (?P<name>[\w-]+)", re.MULTILINE)
+LABEL = re.compile(r"^\((?P<target>[\w-]+)\)=|^:(?:name|label): (?P<name>[\w-]+)", re.MULTILINE)
+USE = r"^\(|^:(?:name|label): |\{(?:ref|numref|eq)\}`(?:[^`<]*<)?|\]\(#?"  # what stands before a label
 
 
 def relabel(notebook, job: Job) -> None:
@@ -161,7 +190,7 @@ def relabel(notebook, job: Job) -> None:
     for cell in prose:
         for label in labels:
             cell.source = re.sub(
-                rf"(^\(|^:name: |[`<]){label}(?=\)=|$|[`>])",
+                rf"({USE}){label}(?=\)|$|[`>])",
                 rf"\g<1>{label}--{job.variant}",
                 cell.source,
                 flags=re.MULTILINE,
@@ -183,8 +212,7 @@ def main(argv: list[str]) -> int:
     try:
         execute(project, job, spec["key"])
     except Exception as error:
-        message = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
-        emit(event="failed", message=message[-1] if message else type(error).__name__)
+        emit(event="failed", message=reason(error, job))
         return 1
     emit(event="done", seconds=time.perf_counter() - start)
     return 0

@@ -2,7 +2,12 @@
 
 import html
 
-HOLDS = ("within", "holds")
+
+def outcome(row: dict) -> str:
+    """Whether a verdict is a ``"miss"``, ``"open"`` (not comparable) or ``"kept"``."""
+    if row["verdict"].startswith("not comparable"):
+        return "open"
+    return "kept" if row["verdict"].startswith(("within", "holds")) else "miss"
 
 
 def verdict_table(title: str, rows: list[dict]) -> str:
@@ -17,13 +22,13 @@ def verdict_table(title: str, rows: list[dict]) -> str:
     if not rows:
         return f"<h3>{html.escape(title)}</h3><p>None yet.</p>"
 
-    def missed(row):
-        return (row["verdict"].startswith(HOLDS), row["simulated"], row["page"])
+    def misses_first(row):
+        return (("miss", "open", "kept").index(outcome(row)), row["simulated"], row["page"])
 
     claims = all(row["kind"] == "claim" for row in rows)
     columns = ("Page", "What", "Verdict") if claims else ("Page", "What", "Reference", "Ours", "Verdict")
     head = "".join(f"<th>{column}</th>" for column in columns)
-    body = "".join(_row(row, claims) for row in sorted(rows, key=missed))
+    body = "".join(_row(row, claims) for row in sorted(rows, key=misses_first))
     return f'<h3>{html.escape(title)}</h3><div class="verdicts"><table><tr>{head}</tr>{body}</table></div>'
 
 

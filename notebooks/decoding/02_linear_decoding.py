@@ -34,6 +34,7 @@ from neurolib.data.sets import load
 from neurolib.metrics.decoding import squared_errors
 from neurolib.metrics.intervals import hierarchical_interval
 from neurolib.metrics.nulls import circular_shift
+from neurolib.models.decoder import fit_best
 from neurolib.models.linear import RidgeConfig, RidgeDecoder, fit_best_lag
 from neurolib.viz import scores
 
@@ -196,37 +197,32 @@ report.figure(
 
 
 # %%
-def best_fit(split, windows):
-    """Ridge with the window of least error on valid trials of the hand."""
-    fits = [
-        RidgeDecoder(RidgeConfig(window)).fit(split.train, split.valid)
-        for window in windows
-    ]
-    misses = [fit.predict(split.valid) - split.valid.behaviour for fit in fits]
-    return fits[np.argmin([(miss[:, :2] ** 2).sum() for miss in misses])]
+def with_rolled_hands(trials, nulls):
+    """The hand and, as further outputs, hands rolled against the spikes.
 
-
-def tested(trials, windows, nulls=0):
-    """Errors of every trial, decoded by the fold that held it out.
-
-    Rolled hands, the null, are further outputs: each output has weights and
-    a penalty of its own. Their errors follow.
+    Each output has weights and a penalty of its own, so one fit serves all.
     """
-    hands = [trials.behaviour] + [
+    rolled = [
         circular_shift(trials.behaviour, trials.lengths, seed + i)
         for i in range(nulls)
     ]
-    wide = replace(trials, behaviour=np.hstack(hands), outputs=())
-    splits = wide.folds(n_folds)
-    decoded = [best_fit(s, windows).predict(s.test) for s in splits]
-    target = np.concatenate([s.test.behaviour for s in splits])
-    misses = np.hsplit(np.concatenate(decoded), len(hands))
-    lengths = np.concatenate([s.test.lengths for s in splits])
+    hands = np.hstack([trials.behaviour, *rolled])
+    return replace(trials, behaviour=hands, outputs=())
+
+
+def tested(trials, windows, nulls=0):
+    """Errors on the trials each fold held out: the hand's, then the nulls'."""
+    splits, decoded = with_rolled_hands(trials, nulls).folds(n_folds), []
+    for train, valid, test in splits:
+        ridges = [RidgeDecoder(RidgeConfig(window)) for window in windows]
+        best = fit_best(ridges, train, valid, outputs=slice(0, 2))
+        decoded.append(best.predict(test))
+    behaviour = np.vstack([split.test.behaviour for split in splits])
+    lengths = np.concatenate([split.test.lengths for split in splits])
+    axes = [slice(i, i + 2) for i in range(0, 2 + 2 * nulls, 2)]
+    guess = np.vstack(decoded)
     return [
-        squared_errors(hand, guess, lengths)
-        for hand, guess in zip(
-            np.hsplit(target, len(hands)), misses, strict=True
-        )
+        squared_errors(behaviour[:, i], guess[:, i], lengths) for i in axes
     ]
 
 

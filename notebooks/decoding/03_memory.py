@@ -27,6 +27,7 @@ n_seeds: int = 2  # networks per fold
 hidden: int = 64  # units of the recurrent layer
 steps: int = 400  # optimiser steps, at most
 lr: float = 5.0e-3  # highest learning rate
+together: bool = False  # train the seeds of a fold side by side
 device: str = "auto"  # CUDA where there is one
 seed: int = 0
 
@@ -40,6 +41,7 @@ from neurolib.data.sets import load
 from neurolib.metrics.decoding import squared_errors
 from neurolib.metrics.intervals import hierarchical_interval
 from neurolib.metrics.statistics import sign_flip_test
+from neurolib.models.decoder import fit_best
 from neurolib.models.kalman import KalmanConfig, KalmanDecoder
 from neurolib.models.linear import RidgeConfig, RidgeDecoder
 from neurolib.models.recurrent import RecurrentConfig, RecurrentDecoder
@@ -63,32 +65,17 @@ velocity
 
 
 # %%
-def best_on_valid(decoders, split, columns):
-    """Fit all, keep the one with the least error on the valid trials."""
-    fits = [decoder.fit(split.train, split.valid) for decoder in decoders]
-    errors = [
-        (
-            (fit.predict(split.valid) - split.valid.behaviour)[:, columns] ** 2
-        ).sum()
-        for fit in fits
-    ]
-    return fits[int(np.argmin(errors))]
-
-
 def linear_decoders(split, whole):
     """Ridge and Kalman; ``whole`` is the split with position as well."""
-    both = slice(-2, None)  # the velocity columns
+    ridges = [RidgeDecoder(RidgeConfig(window)) for window in (5, 10, 15)]
+    kalmans = [KalmanDecoder(KalmanConfig(lag)) for lag in (0, 1, 2)]
+    velocities = slice(-2, None)
+    one_bin = RidgeDecoder(RidgeConfig(1))
     return {
-        "ridge, one bin": best_on_valid(
-            [RidgeDecoder(RidgeConfig(1))], split, both
-        ),
-        "ridge, window": best_on_valid(
-            [RidgeDecoder(RidgeConfig(h)) for h in (5, 10, 15)], split, both
-        ),
-        "Kalman filter": best_on_valid(
-            [KalmanDecoder(KalmanConfig(lag)) for lag in (0, 1, 2)],
-            whole,
-            both,
+        "ridge, one bin": one_bin.fit(split.train, split.valid),
+        "ridge, window": fit_best(ridges, split.train, split.valid),
+        "Kalman filter": fit_best(
+            kalmans, whole.train, whole.valid, outputs=velocities
         ),
     }
 
@@ -112,17 +99,16 @@ train_cfg = TrainConfig(
 
 def networks(split, cell):
     """One trained network per seed, with its history."""
-    cfg = RecurrentConfig(split.train.n_units, 2, cell, hidden, dropout=0.3)
-    train, valid = (
-        trial_tensors(part.pieces(60)) for part in (split.train, split.valid)
+    cfg = RecurrentConfig(
+        split.train.n_units, 2, cell, hidden, dropout=0.3, fused=not together
     )
-    seeds = range(seed, seed + n_seeds)
     return fit_seeds(
         lambda: RecurrentDecoder(cfg).standardise(split.train),
-        train,
-        valid,
-        train_cfg,
-        seeds,
+        train=trial_tensors(split.train.pieces(60)),
+        valid=trial_tensors(split.valid.pieces(60)),
+        cfg=train_cfg,
+        seeds=range(seed, seed + n_seeds),
+        together=together,
     )
 
 

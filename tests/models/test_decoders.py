@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from neurolib.models.decoder import Decoder, stream_trials
+from neurolib.models.decoder import Decoder, fit_best, stream_trials
 from neurolib.models.kalman import KalmanConfig, KalmanDecoder
 from neurolib.models.linear import RidgeConfig, RidgeDecoder, fit_best_lag
 from neurolib.models.recurrent import RecurrentConfig, RecurrentDecoder
@@ -152,3 +152,16 @@ def test_bins_that_do_not_exist_do_not_enter_the_loss():
 def test_an_unknown_cell_is_named():
     with pytest.raises(ValueError, match="cell='grru'"):
         RecurrentDecoder(RecurrentConfig(3, cell="grru"))
+
+
+def test_the_decoder_kept_is_the_best_on_valid_trials_and_on_the_outputs_that_count(hand):
+    split = hand.split()
+    ridges = [RidgeDecoder(RidgeConfig(window)) for window in (1, 6)]
+    for outputs in (slice(None), [1]):
+        best = fit_best(ridges, split.train, split.valid, outputs)
+        errors = [
+            ((ridge.predict(split.valid) - split.valid.behaviour)[:, outputs] ** 2).sum() for ridge in ridges
+        ]
+        assert best is ridges[int(np.argmin(errors))]
+    with pytest.raises(ValueError, match="no decoder to choose from"):
+        fit_best([], split.train, split.valid)
