@@ -35,9 +35,9 @@ def copy_with_fresh_runs(original: Project, root: Path) -> Project:
     data = [data_state(dataset) for dataset in catalog.datasets()]
     for page in project.pages():  # the scoreboard, whose key covers the others' results, is last
         job = project.job(page)
-        stamp = {"key": key(project, job), "data": data}
+        stamp = {"key": key(project, job), "data": data, "profile": job.profile}
         write_atomic(project.result(job), json.dumps({"stamp": stamp}))
-        write_atomic(project.executed(job), "{}")
+        write_atomic(project.executed(job), json.dumps({"metadata": {"neurolib": stamp}}))
     return project
 
 

@@ -183,7 +183,10 @@ class Visit:
         )
         self.trouble: list[str] = []
         self.page = page = self.context.new_page()
-        page.on("console", lambda m: m.type == "error" and self.trouble.append(f"console: {m.text}"))
+        page.on(
+            "console",
+            lambda m: m.type == "error" and self.trouble.append(f"console: {m.text} {m.location['url']}"),
+        )
         page.on("pageerror", lambda error: self.trouble.append(f"script: {error}"))
         page.on("response", lambda r: r.status >= 400 and self.trouble.append(f"{r.status}: {r.url}"))
         page.on("request", self._note_stranger)

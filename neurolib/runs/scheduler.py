@@ -111,8 +111,9 @@ def _lock_folder() -> Path:
 
 def _run_one(project: Project, job: Job, gpu: str, cores: int, show: "_Progress") -> Outcome:
     # pages side by side share the cores; with more threads than cores they wait for each other for minutes
-    limits = {name: str(cores) for name in THREADS if name not in os.environ}
-    env = os.environ | limits | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu != NO_GPU else {})
+    # and threads that wait by spinning take from the others the core that they wait for
+    limits = {name: str(cores) for name in THREADS} | {"OMP_WAIT_POLICY": "PASSIVE"}
+    env = limits | os.environ | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu != NO_GPU else {})
     spec = json.dumps(
         {"root": str(project.root), "place": project.place, "job": asdict(job), "key": key(project, job)}
     )

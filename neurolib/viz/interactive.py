@@ -13,10 +13,6 @@ import plotly.io as pio
 
 import neurolib.viz.style  # noqa: F401  (applies the template)
 
-# plotly rejects the promise of a frame that the next one overtakes; left to the slider, each is an error on the page
-FOLLOW_SLIDER = """document.getElementById("{plot_id}").on("plotly_sliderchange", event =>
-  event.interaction && Plotly.animate("{plot_id}", ...event.step.args).catch(() => {}));"""
-
 
 def explorer(name: str, states: Sequence[str], draw: Callable[[int], go.Figure], label: str = ""):
     """Let a reader step through states of one figure.
@@ -59,7 +55,7 @@ def show(fig: go.Figure, name: str) -> None:
         include_plotlyjs=False,
         full_html=False,
         div_id=name,
-        post_script=FOLLOW_SLIDER if fig.layout.sliders else None,
+        auto_play=False,  # else the states run past by themselves when the page opens
         config={"responsive": True, "displaylogo": False, "displayModeBar": False},
     )
     display(
@@ -87,7 +83,7 @@ def _slider_figure(
                 "currentvalue": {"prefix": f"{label} " if label else "", "font": {"size": 12}},
                 "pad": {"t": 45},
                 "steps": [
-                    {"label": state, "method": "animate", "args": [[str(i)], jump], "execute": False}
+                    {"label": state, "method": "animate", "args": [[str(i)], jump]}
                     for i, state in enumerate(states)
                 ],
             }
