@@ -89,6 +89,8 @@ def clean() -> None:
 
 def main() -> None:
     """Read the command, make the environment, hand over."""
+    if sys.version_info < (3, 11):  # noqa: UP036  (older Pythons run this line, too)
+        sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     command, *rest = sys.argv[1:] or ["help"]
     if command == "clean":
         return clean()

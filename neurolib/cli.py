@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
     running = argparse.ArgumentParser(add_help=False)
     running.add_argument("--profile", default="quick", help="quick (two CPU cores) or full (a GPU)")
-    running.add_argument("--jobs", type=int, default=1, help="pages at a time")
+    running.add_argument("--jobs", type=int, default=0, help="pages at a time; 0 decides")
     running.add_argument("--force", action="store_true", help="run pages that are fresh, too")
     running.add_argument("--dry-run", action="store_true", help="say what would be run")
     running.add_argument("--share-gpu", action="store_true", help="let pages run on one GPU together")
@@ -54,12 +54,12 @@ def parser() -> argparse.ArgumentParser:
 
     golden = sub.add_parser("golden", help="make the golden runs anew (simulated data, quick)")
     golden.add_argument("pages", nargs="*", metavar="PAGE")
-    golden.add_argument("--jobs", type=int, default=1)
+    golden.add_argument("--jobs", type=int, default=0)
     golden.set_defaults(handler=_golden)
 
     recorded = sub.add_parser("test-recorded", help="run every page on recorded data, compare verdicts")
     recorded.add_argument("pages", nargs="*", metavar="PAGE")
-    recorded.add_argument("--jobs", type=int, default=1)
+    recorded.add_argument("--jobs", type=int, default=0)
     recorded.add_argument("--update", action="store_true", help="write the verdicts instead of comparing")
     recorded.set_defaults(handler=_test_recorded)
 
@@ -89,16 +89,18 @@ def _run(args) -> int:
 
 def _book(args) -> int:
     from neurolib.runs.book import build
+    from neurolib.runs.freshness import is_fresh
     from neurolib.runs.project import PageError, find_project
 
     project = find_project()
     pages = [page for page in project.pages() if args.only in page]
     if not pages:
         raise PageError(f"--only {args.only}: no such page; the pages are {project.pages()}")
-    jobs = [
-        project.job(page, args.profile, variant=variant)
-        for page in pages
-        for variant in ["", *project.variants(page)]
+    names = [(page, variant) for page in pages for variant in ["", *project.variants(page)]]
+    full = [project.job(page, "full", variant=variant) for page, variant in names]
+    jobs = [  # a full run that is fresh stays in the book; a quick one would be a step back
+        whole if is_fresh(project, whole) else project.job(page, args.profile, variant=variant)
+        for (page, variant), whole in zip(names, full, strict=True)
     ]
     failed = _go(project, jobs, args)
     if args.dry_run:

@@ -114,7 +114,15 @@ class RecurrentDecoder(nn.Module):
         return RecurrentStream(self)
 
     def _standard(self, counts: Tensor) -> Tensor:
-        """Standardised behaviour of standardised counts."""
+        """Standardised behaviour of standardised counts.
+
+        Kept out of autocast: torch runs fused recurrent kernels in half precision under it, whose
+        small gradients vanish, and these models are too small to gain from it.
+        """
+        with torch.autocast(counts.device.type, enabled=False):
+            return self._read(counts)
+
+    def _read(self, counts: Tensor) -> Tensor:
         x = self.drop((counts - self.count_mean) / self.count_scale)
         if self.cfg.fused:
             hidden, _ = self.rnn(x)  # (B, T, hidden)

@@ -29,7 +29,10 @@ def build(project: Project) -> Path:
         print(f"left out, never run: {page}", file=sys.stderr)
     path = project.root / "build" / "_toc.yml"
     write_atomic(path, yaml.safe_dump(toc, sort_keys=False))
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--toc", str(path)]
+    program = shutil.which("jupyter-book", path=str(Path(sys.executable).parent))
+    if not program:
+        raise PageError("jupyter-book is not installed beside this Python; use `python run.py book`")
+    command = [program, "build", ".", "--toc", str(path)]
     done = subprocess.run([*command, "-n", "-W", "--keep-going", "-q"], cwd=project.root)
     html = project.root / "_build" / "html"
     missing = [name for name in _documents(toc) if not (html / f"{name}.html").exists()]

@@ -25,7 +25,7 @@ def with_source(project: Project, page: str, source: str) -> Job:
     return replace(project.job(page, params=params, variant="any"), variant="")
 
 
-def make_golden(project: Project, pages: list[str], workers: int = 1) -> list[Outcome]:
+def make_golden(project: Project, pages: list[str], workers: int = 0) -> list[Outcome]:
     """Run pages on the quick profile and simulated data, and keep them without pictures."""
     golden = Project(project.root, "golden")
     jobs = [with_source(golden, page, "simulated") for page in pages]
@@ -77,7 +77,7 @@ def verdicts(path: Path) -> list[str]:
     ]
 
 
-def check_recorded(project: Project, pages: list[str], workers: int = 1, update: bool = False) -> int:
+def check_recorded(project: Project, pages: list[str], workers: int = 0, update: bool = False) -> int:
     """Run pages on recorded data and compare their verdicts with ``tests/recorded``.
 
     Returns

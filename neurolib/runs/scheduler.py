@@ -57,22 +57,24 @@ def only_user(gpu: str, folder: Path) -> Iterator[None]:
 
 
 def run_jobs(
-    project: Project, jobs: list[Job], workers: int = 1, force: bool = False, share_gpu: bool = False
+    project: Project, jobs: list[Job], workers: int = 0, force: bool = False, share_gpu: bool = False
 ) -> list[Outcome]:
     """Run what is not fresh; return an outcome per job, in the order given.
 
     Parameters
     ----------
     workers : int
-        Jobs at a time; on a machine with GPUs never more than there are GPUs, unless
-        ``share_gpu``.
+        Jobs at a time; 0 means one per GPU, or one per core up to four where there is none. On a
+        machine with GPUs never more than there are GPUs, unless ``share_gpu``.
     force : bool
         Run fresh pages too.
     """
     gpus = visible_gpus()
+    workers = workers or (len(gpus) if gpus else min(os.cpu_count() or 1, 4))
     if gpus and not share_gpu:
         workers = min(workers, len(gpus))
-    cores_each = max((os.cpu_count() or 1) // max(min(workers, len(jobs)), 1), 1)
+    # small models gain nothing from many threads, and on two cores waiting threads cost minutes
+    cores_each = max((os.cpu_count() or 1) // max(workers, 4), 1)
     free: queue.Queue[str] = queue.Queue()
     for i in range(max(workers, 1)):
         free.put(gpus[i % len(gpus)] if gpus else NO_GPU)
@@ -111,8 +113,7 @@ def _lock_folder() -> Path:
 
 def _run_one(project: Project, job: Job, gpu: str, cores: int, show: "_Progress") -> Outcome:
     # pages side by side share the cores; with more threads than cores they wait for each other for minutes
-    # and threads that wait by spinning take from the others the core that they wait for
-    limits = {name: str(cores) for name in THREADS} | {"OMP_WAIT_POLICY": "PASSIVE"}
+    limits = {name: str(cores) for name in THREADS}
     env = limits | os.environ | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu != NO_GPU else {})
     spec = json.dumps(
         {"root": str(project.root), "place": project.place, "job": asdict(job), "key": key(project, job)}

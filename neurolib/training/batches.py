@@ -77,7 +77,10 @@ def training_batches(
     n = n_rows(data)
 
     def rows(step):
-        drawn = [rows_of_step(step, n, batch_size, seed)[rank::world] for seed in seeds]
+        drawn = [rows_of_step(step, n, batch_size, seed) for seed in seeds]
+        if len(drawn[0]) < world:  # the rest of an epoch: a row twice rather than a process without any
+            drawn = [index.repeat(world)[:world] for index in drawn]
+        drawn = [index[rank::world] for index in drawn]
         return drawn[0] if len(seeds) == 1 else torch.stack(drawn)
 
     if isinstance(data, dict):

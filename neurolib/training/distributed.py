@@ -33,16 +33,16 @@ class Group(NamedTuple):
 
 
 @contextlib.contextmanager
-def group() -> Iterator[Group]:
+def group(device: torch.device) -> Iterator[Group]:
     """Join the group that `torchrun` describes in the environment, leave it at the end."""
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield Group()
         return
     ours = not dist.is_initialized()
     if ours:
-        if torch.cuda.is_available():
+        if device.type == "cuda":
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Group(dist.get_rank(), dist.get_world_size())
     finally:

@@ -50,6 +50,10 @@ class TrainConfig:
             raise ValueError(f"schedule={self.schedule!r} must be one of {sorted(SCHEDULES)}")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"precision={self.precision!r} must be 'auto', 'float32' or 'bfloat16'")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema={self.ema} must be at least 0 and below 1")
+        if self.patience < 0:
+            raise ValueError(f"patience={self.patience}; 0 never stops")
         for name in ("steps", "batch_size", "eval_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
@@ -122,7 +126,7 @@ def fit(
     ValueError
         If the checkpoint to resume from was made with other settings.
     """
-    with group() as processes, _deterministic(cfg.deterministic):
+    with group(pick_device(cfg.device)) as processes, _deterministic(cfg.deterministic):
         return _Run(model, train, valid, cfg, seeds or (cfg.seed,), processes).go()
 
 
@@ -206,7 +210,8 @@ class _Run:
         self.optimiser.step()
         if self.average is not None:
             torch._foreach_lerp_(self.average, [p.detach() for p in self.params], 1 - cfg.ema)
-        return loss.detach()
+        loss = loss.detach()
+        return self.processes.total(loss * share) / self.processes.world  # the same on every process
 
     def _clip(self, limit: float) -> None:
         """Scale gradients down to a norm of at most ``limit``, each replica by its own norm."""
@@ -292,7 +297,13 @@ class _Run:
         settings = asdict(self.cfg)
         for name in ("checkpoint", "checkpoint_every", "device", "workers", "compile"):
             settings.pop(name)
-        return settings | {"seeds": self.seeds, "n_train": n_rows(self.train), "n_valid": n_rows(self.valid)}
+        model = repr(getattr(self.model, "cfg", type(self.model).__name__))
+        return settings | {
+            "model": model,
+            "seeds": self.seeds,
+            "n_train": n_rows(self.train),
+            "n_valid": n_rows(self.valid),
+        }
 
     def _save(self, seconds: float) -> None:
         if not self.processes.is_first:
@@ -318,7 +329,7 @@ class _Run:
         path = Path(self.cfg.checkpoint)
         if not self.cfg.checkpoint or not path.exists():
             return
-        state = checkpoints.load(path, self.device)
+        state = checkpoints.load(path)
         ours, theirs = self._settings(), state["settings"]
         other = {key: (theirs.get(key), ours[key]) for key in ours if theirs.get(key) != ours[key]}
         if other:
@@ -327,7 +338,9 @@ class _Run:
             )
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.average, self.best = state["average"], state["best"]
+        self.best = [value.to(self.device) for value in state["best"]]
+        if self.average is not None:
+            self.average = [value.to(self.device) for value in state["average"]]
         self.best_loss, self.best_step = state["best_loss"].cpu(), state["best_step"]
         self.step, self.stale, self.spent = state["step"], state["stale"].cpu(), state["seconds"]
         for key, values in state["history"].items():

@@ -92,12 +92,21 @@ def fit_seeds(
         models.append(make_model())
     if not together or len(models) == 1:
         return [
-            (model, fit(model, train, valid, replace(cfg, seed=seed)))
+            (model, fit(model, train, valid, _of_seed(cfg, seed)))
             for seed, model in zip(seeds, models, strict=True)
         ]
+    if getattr(getattr(models[0], "cfg", None), "fused", False):
+        raise ValueError(
+            "torch.func cannot batch a fused kernel over seeds; build the model with fused=False"
+        )
     replicas = Replicas(models)
     history = fit(replicas, train, valid, replace(cfg, seed=seeds[0]), seeds=seeds)
     for model in models:
         model.to(replicas.stacked[0].device)
     replicas.write_to(models)
     return [(model.eval(), history.of_replica(i)) for i, model in enumerate(models)]
+
+
+def _of_seed(cfg: TrainConfig, seed: int) -> TrainConfig:
+    """The config of one seed, with a checkpoint of its own."""
+    return replace(cfg, seed=seed, checkpoint=f"{cfg.checkpoint}.seed{seed}" if cfg.checkpoint else "")

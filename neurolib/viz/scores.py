@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 from numpy.typing import ArrayLike
 
 from neurolib.viz.style import COLOURS, GREY, mark_simulated
@@ -24,7 +23,7 @@ def interval_chart(panels: dict[str, dict[str, tuple[float, float, float]]], xla
     for ax, (title, rows) in zip(axes[0], panels.items(), strict=True):
         for y, label in enumerate(labels):
             estimate, low, high = rows[label]
-            colour = GREY if label.startswith(("null", "oracle")) else COLOURS[0]
+            colour = GREY if label.startswith(("null", "oracle", "persistence")) else COLOURS[0]
             ax.plot([low, high], [y, y], color=colour, lw=2)
             ax.plot(estimate, y, "o", color=colour, ms=5)
         ax.set(title=title, xlabel=xlabel, yticks=range(len(labels)), yticklabels=labels)
@@ -56,7 +55,7 @@ def learning_curves(histories: dict[str, Sequence], ylabel: str, simulated: bool
     for (name, logs), colour in zip(histories.items(), COLOURS, strict=False):
         for i, log in enumerate(logs):
             ax.plot(log.step, log.valid, color=colour, lw=0.9, alpha=0.8, label=name if i == 0 else None)
-            ax.plot(log.best_step, np.min(log.valid), "o", color=colour, ms=3)
+            ax.plot(log.best_step, log.valid[log.step.index(log.best_step)], "o", color=colour, ms=3)
     ax.set(xlabel="training step", ylabel=ylabel)
     ax.legend()
     mark_simulated(fig, simulated)

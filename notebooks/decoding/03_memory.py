@@ -51,6 +51,11 @@ from neurolib.training.seeds import fit_seeds
 from neurolib.viz import scores
 from neurolib.viz.browser import trial_browser
 
+if n_seeds < 2 or not 1 <= n_folds <= 5:
+    raise ValueError(
+        f"{n_seeds=}, {n_folds=}: use two seeds or more, 1-5 folds"
+    )
+
 everything = load(dataset, source)
 report.use(everything)
 velocity = everything.with_outputs("velocity")
@@ -115,7 +120,7 @@ def networks(split, cell):
 # %% [markdown]
 # ## Run
 #
-# Every fold, every decoder, every seed.
+# Every chosen fold, every decoder, every seed.
 # What is kept is each trial's squared error on the fold that held it out.
 
 # %%
@@ -175,6 +180,9 @@ gains = {
 
 # %% tags=["hide-input"]
 report.put("n_test", len(lengths))
+report.put("n_seeds", n_seeds)
+narrow = "narrower than they should be" if n_seeds < 5 else "about right"
+report.put("interval_note", narrow)
 for name, key in {
     "ridge, window": "ridge",
     "Kalman filter": "kalman",
@@ -205,12 +213,14 @@ report.figure(
 # %% [markdown]
 # ```{glue:figure} memory-scores
 # :name: fig-memory
+# :alt: R squared and differences to ridge with intervals for all decoders
 #
-# **Learned memory against a window.** Left: variance-weighted R² on {glue:text}`n_test` test trials. Right: the paired difference to ridge with a window, on the same trials and seeds. Bars are 95 % intervals from resampling seeds and trials together.
+# **Learned memory against a window.** Left: variance-weighted R² on {glue:text}`n_test` test trials. Right: the paired difference to ridge with a window, on the same trials and seeds. Bars are 95 % intervals from resampling seeds and trials together; with {glue:text}`n_seeds` seeds they are {glue:text}`interval_note`.
 # ```
 #
 # ```{glue:figure} learning
 # :name: fig-learning
+# :alt: Valid loss over training steps for GRU and LSTM
 #
 # **Training.** Loss on valid trials, one line per seed and fold; dots mark the weights that were kept.
 # ```
@@ -249,10 +259,11 @@ entry = report.published("glaser2017-lstm-share")
 report.put("published_share", 100 * entry["value"])
 
 # %% [markdown]
-# The GRU explained {glue:text}`gru_share:.0f` % and the LSTM {glue:text}`lstm_share:.0f` % of what ridge with a window had left.
+# Of the variance that ridge with a window left, the GRU explained {glue:text}`gru_share:.0f` % and the LSTM {glue:text}`lstm_share:.0f` % (less than zero would be worse than ridge).
 # Is that more than luck?
 # Flipping the sign of each trial's gain gives p = {glue:text}`gru_trial_p:.4f` for the GRU.
-# Over seeds the exact test gives p = {glue:text}`gru_seed_p:.3f`, and with so many seeds it could not give less than {glue:text}`p_floor:.3f`: a test that cannot reject is no evidence either way.
+# That holds for these trained networks, over trials of this session.
+# Over retrainings of the same session, the exact test gives p = {glue:text}`gru_seed_p:.3f`; with {glue:text}`n_seeds` seeds it cannot give less than {glue:text}`p_floor:.3f`.
 #
 # ## Cost per bin
 #
@@ -285,7 +296,7 @@ report.put("slowest_us", slowest)
 report.put("bin_us", velocity.bin_size_s * 1e6)
 
 # %% [markdown]
-# The slowest takes {glue:text}`slowest_us:.0f` µs of the {glue:text}`bin_us:.0f` µs of a bin on a CPU: none of them is limited by time.
+# The slowest takes {glue:text}`slowest_us:.0f` µs of the {glue:text}`bin_us:.0f` µs of a bin, in the median, on the CPU that made this page.
 #
 # ## Look at it
 #
@@ -335,7 +346,7 @@ report.card(
     f"{intervals['GRU']:.2f} where ridge with a window reaches "
     f"{intervals['ridge, window']:.2f}: it explains "
     f"{100 * share['GRU']:.0f} % of what the window left. "
-    f"A Kalman filter stays at {intervals['Kalman filter'].estimate:.2f}.",
+    f"A Kalman filter reaches {intervals['Kalman filter'].estimate:.2f}.",
     needs="the linear decoder of the page before, and roughly what a "
     "recurrent network is.",
 )
