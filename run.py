@@ -17,6 +17,7 @@ Standard library only, because it runs before anything is installed.
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -41,12 +42,11 @@ def call(*command, **kwargs) -> None:
 
 
 def own_environment() -> pathlib.Path | None:
-    """The running interpreter, if the book is already installed in it (conda, containers)."""
+    """The running interpreter, if what the book needs is installed in it (conda, containers)."""
     if pathlib.Path(sys.prefix).resolve() == VENV.resolve():
         return None
-    try:
-        importlib.metadata.version("neurolib-book")
-    except importlib.metadata.PackageNotFoundError:
+    # not the distribution's own metadata: an egg-info in this folder looks like an installation
+    if not all(importlib.util.find_spec(name) for name in ("torch", "papermill", "jupyter_book")):
         return None
     try:
         importlib.metadata.version("nlb_tools")

@@ -87,7 +87,28 @@ def test_what_was_not_measured_is_not_reported(page, value):
     assert not page.values and not page.checks and not page.glued
 
 
-def test_one_name_has_one_value(page):
+def test_a_cell_can_be_run_again_with_another_value_in_jupyterlab(page):
+    for value in (0.5, 0.6):
+        report.put("r2", value)
+        report.claim("better", value > 0.55)
+    assert page.glued == {"r2": 0.6}
+    assert [check["verdict"] for check in page.checks] == ["holds"]
+
+
+def test_a_published_bound_is_missed_from_below_only(page, tmp_path, capsys):
+    entry = "smith-r2: {value: 0.62, bound: lower, citation: smith2020}\n"
+    (tmp_path / "book" / "published.yml").write_text(entry)
+    for value in (0.9, 0.6, 0.5):
+        report.check(f"at {value}", value, 0.03, published="smith-r2")
+    assert capsys.readouterr().out.splitlines() == [
+        "at 0.9: within the published bound of at least 0.62",
+        "at 0.6: within the published bound of at least 0.62",
+        "at 0.5: lower than the published bound of at least 0.62 by more than 0.03",
+    ]
+
+
+def test_one_name_has_one_value_in_a_run(page):
+    page.run = {"page": "demo"}
     report.put("r2", 0.5)
     report.put("r2", 0.5)  # a cell that is run twice
     with pytest.raises(ValueError, match=r"r2 was put before as 0\.5, now as 0\.6"):

@@ -101,3 +101,13 @@ def test_an_unknown_command_shows_the_help_and_fails():
     done = subprocess.run([sys.executable, str(RUN), "bok"], capture_output=True, text=True)
     assert done.returncode == 1
     assert "python run.py book" in done.stdout and "'bok'" in done.stderr
+
+
+def test_metadata_in_the_checkout_is_not_mistaken_for_an_installation(tmp_path):
+    (tmp_path / "run.py").write_text(RUN.read_text("utf-8"), "utf-8")
+    info = tmp_path / "neurolib_book.egg-info"
+    info.mkdir()
+    (info / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: neurolib-book\nVersion: 0.1.0\n")
+    code = "import run; run.importlib.util.find_spec = lambda name: None; print(run.own_environment())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.strip() == "None", done.stderr

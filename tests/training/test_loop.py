@@ -262,6 +262,12 @@ def masked_data(n, seed=0):
     }
 
 
+def test_no_process_is_left_without_a_row_at_the_end_of_an_epoch():
+    data, cpu = {"x": torch.arange(9.0)}, torch.device("cpu")
+    ranks = [list(training_batches(data, range(3), 4, [0], cpu, rank, 2)) for rank in (0, 1)]
+    assert [len(batch["x"]) for batch in ranks[0]] == [len(batch["x"]) for batch in ranks[1]] == [2, 2, 1]
+
+
 def test_two_processes_train_as_one(tmp_path):
     script = tmp_path / "two.py"
     results = {}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from neurolib.models.recurrent import RecurrentConfig, RecurrentDecoder
@@ -44,3 +45,18 @@ def test_seeds_differ_and_a_seed_repeats(hand):
     weights = [model.readout.weight for model, _ in (*first, *second)]
     assert torch.equal(weights[0], weights[2])
     assert not torch.equal(weights[0], weights[1])
+
+
+def test_each_seed_resumes_from_a_checkpoint_of_its_own(hand, tmp_path):
+    cfg = replace(CFG, checkpoint=str(tmp_path / "run.pt"), checkpoint_every=10)
+    first, again = run(hand, False, cfg, seeds=(0, 1)), run(hand, False, cfg, seeds=(0, 1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.pt.seed0", "run.pt.seed1"]
+    for (a, _), (b, _) in zip(first, again, strict=True):
+        assert torch.equal(a.readout.weight, b.readout.weight)
+
+
+def test_a_fused_kernel_is_named_when_seeds_cannot_share_it(hand):
+    split = hand.split()
+    data = trial_tensors(split.train)
+    with pytest.raises(ValueError, match="fused=False"):
+        fit_seeds(lambda: RecurrentDecoder(RecurrentConfig(hand.n_units)), data, data, CFG, (0, 1), True)
