@@ -155,17 +155,18 @@ def clean_outputs(notebook, root: Path) -> None:
         for path in {Path(folder).expanduser().absolute(), Path(folder).resolve()} if folder else ():
             if len(path.parts) > 1:  # a home of "/" names nobody
                 places.append((re.compile(re.escape(str(path)) + r"(?![\w-])"), name))
-    places.append((re.compile(r"[^\s\"'>]*[/\\]ipykernel_\d+[/\\]\d+\.py"), "<cell>"))
+    cell_file = re.compile(r"[^\s\"'>]*[/\\]ipykernel_\d+[/\\]\d+\.py")
 
     def scrub(value):
         if isinstance(value, str):
             for place, name in places:
                 value = place.sub(lambda _, name=name: name, value)
-            return value
+            # only where it can match: on a picture's megabyte of base64 this search takes minutes
+            return cell_file.sub("<cell>", value) if "ipykernel_" in value else value
         if isinstance(value, list):
             return [scrub(item) for item in value]
         if isinstance(value, dict):
-            return {key: scrub(item) for key, item in value.items()}
+            return {key: item if key.startswith("image/png") else scrub(item) for key, item in value.items()}
         return value
 
     for cell in notebook.cells:
