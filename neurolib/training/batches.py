@@ -4,7 +4,6 @@ The rows of a batch are a pure function of (seed, step), so a resumed run sees t
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -110,8 +109,3 @@ def evaluation_batches(data: Batch | Dataset, batch_size: int, device: torch.dev
         return
     for batch in DataLoader(data, batch_size=batch_size):
         yield {key: tensor.to(device, non_blocking=True) for key, tensor in batch.items()}
-
-
-def preview(data: Batch | Dataset, n: int = 1) -> Batch:
-    """First rows, for checking that a model accepts them."""
-    return next(islice(evaluation_batches(data, n, torch.device("cpu")), 1))
