@@ -109,6 +109,54 @@ def maze(cfg: "ReachingConfig", rng: np.random.Generator) -> tuple[list[Movement
     return movements, trials, at
 
 
+def centre_out(
+    cfg: "ReachingConfig", rng: np.random.Generator
+) -> tuple[list[Movement], dict[str, NDArray], float]:
+    """Movements, trial table and duration of a session of reaches from a centre, and bumps at it.
+
+    A trial is either a reach to one of eight targets on a circle and back, or, where
+    ``ctr_hold_bump`` says so, a push of the resting hand in one of the same directions and its return.
+    Reaches and bumps each go through the directions in shuffled blocks of eight.
+    """
+    bumped = rng.permutation(np.arange(cfg.n_trials) < round(cfg.bump_share * cfg.n_trials))
+    direction = np.empty(cfg.n_trials, int)
+    for kind in (~bumped, bumped):
+        blocks = [rng.permutation(8) for _ in range(kind.sum() // 8 + 1)]
+        direction[kind] = np.concatenate(blocks)[: kind.sum()]
+    rows, movements, at, hand = [], [], 0.0, np.zeros(2)
+    for eighth, bump in zip(direction, bumped, strict=True):
+        towards = np.array([np.cos(eighth * np.pi / 4), np.sin(eighth * np.pi / 4)])
+        go_s = at + rng.uniform(*cfg.hold_s)
+        if bump:
+            distance, duration_s = cfg.bump
+            onset_s, held_s, bend = go_s, 0.0, 0.0
+            shift = distance * towards * (1 + 0.1 * rng.standard_normal())
+        else:
+            onset_s = go_s + max(0.18, rng.normal(*cfg.reaction_s))
+            shift = rng.uniform(*cfg.distance) * towards + cfg.endpoint_sd * rng.standard_normal(2) - hand
+            duration_s = _duration(cfg, shift, rng)
+            held_s, bend = rng.uniform(*cfg.target_hold_s), 0.05 * rng.standard_normal()
+        rows.append((at, go_s, onset_s))
+        movements.append(Movement(go_s, onset_s, duration_s, shift, bend))
+        back_s = onset_s + duration_s + held_s
+        back = 0.4 * cfg.endpoint_sd * rng.standard_normal(2) - hand - shift
+        duration_s = rng.uniform(*cfg.return_s)
+        movements.append(Movement(back_s, back_s, duration_s, back))
+        hand = hand + shift + back
+        at = max(back_s + duration_s, onset_s + 0.8) + rng.uniform(*cfg.rest_s)
+    start_s, go_s, onset_s = np.array(rows).T
+    trials = {
+        "start_s": start_s,
+        "stop_s": np.append(start_s[1:], at),
+        "go_s": go_s,
+        "move_onset_s": onset_s,
+        "cond_dir": 45.0 * direction,
+        "ctr_hold_bump": bumped,
+        "split": np.where(rng.permutation(cfg.n_trials) < round(cfg.n_trials / 4), "valid", "train"),
+    }
+    return movements, trials, at
+
+
 def _next_target(cfg: "ReachingConfig", target: NDArray, rng: np.random.Generator) -> NDArray:
     """Target in the square around the origin, neither too near nor too far from the last one."""
     while True:

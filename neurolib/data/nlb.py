@@ -12,6 +12,7 @@ References
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -131,8 +132,8 @@ class NLBData:
         return self.trials.counts[:, self.held_out]
 
 
-def read_nlb(task_name: str, path: str | Path) -> Recording:
-    """Read a benchmark file: spikes, the decoded behaviour, trials with split and condition.
+def read_nlb(task_name: str, path: str | Path, behaviour: str | Sequence[str] | None = None) -> Recording:
+    """Read a benchmark file: spikes, behaviour, trials with split and condition.
 
     Parameters
     ----------
@@ -140,6 +141,9 @@ def read_nlb(task_name: str, path: str | Path) -> Recording:
         One of ``TASKS``.
     path : str or Path
         The training file, or a folder with it at any depth, as ``dandi download`` leaves it.
+    behaviour : str or sequence of str, optional
+        Which signals, such as ``("hand_pos", "hand_vel", "force")``; by default the one that the
+        benchmark decodes.
 
     Returns
     -------
@@ -168,7 +172,7 @@ def read_nlb(task_name: str, path: str | Path) -> Recording:
                 f"get it with `dandi download DANDI:{task.dandiset}`"
             )
         path = found[0]
-    recording = read_nwb(path, signals=(task.behaviour,), silent="keep", name=task_name)
+    recording = read_nwb(path, signals=_names(behaviour, task), silent="keep", name=task_name)
     missing = {"split", task.align, *task.conditions} - recording.trials.keys()
     if missing or "held_out" not in recording.units:
         lacking = [f"trial column {key!r}" for key in sorted(missing)]
@@ -187,6 +191,9 @@ def load_nlb(
     bin_size_s: float = 0.005,
     split: str | Sequence[str] = ("train", "valid"),
     gaps: str = "error",
+    behaviour: str | Sequence[str] | None = None,
+    lag_s: float | None = None,
+    forward_s: float = 0.0,
 ) -> NLBData:
     """Cut a benchmark file into the benchmark's trials.
 
@@ -202,6 +209,13 @@ def load_nlb(
         Which trials; ``test`` is not to be had, its behaviour and held-out spikes are secret.
     gaps : {"error", "drop", "interpolate"}
         What to do with trials in which behaviour was not measured throughout.
+    behaviour : str or sequence of str, optional
+        Which signals, side by side; by default the one that the benchmark decodes.
+    lag_s : float, optional
+        Behaviour is read this much later than the spikes; by default the benchmark's lag.
+    forward_s : float
+        Add so much after the window; the benchmark's forward prediction takes 0.2 s
+        (:func:`neurolib.data.co_smoothing.hide_last` then hides it from the model).
 
     Returns
     -------
@@ -214,15 +228,62 @@ def load_nlb(
     ValueError
         If the set, split or file does not fit.
     """
-    recording = read_nlb(task_name, path)
+    recording = read_nlb(task_name, path, behaviour)
     task = TASKS[task_name]
     wanted = (split,) if isinstance(split, str) else tuple(split)
     there = np.unique(recording.trials["split"])
     if unknown := set(wanted) - set(there):
         raise ValueError(f"{path}: no trials of split {sorted(unknown)}; it has {there.tolist()}")
     chosen = recording.select_trials(np.isin(recording.trials["split"], wanted))
-    trials = chosen.align(task.align, task.window_s, bin_size_s, task.behaviour, task.lag_s, gaps)
+    window_s = task.window_s[0], task.window_s[1] + forward_s
+    lag_s = task.lag_s if lag_s is None else lag_s
+    trials = align_signals(chosen, task.align, window_s, bin_size_s, _names(behaviour, task), lag_s, gaps)
     return NLBData(trials, recording.units["held_out"], task)
+
+
+def align_signals(
+    recording: Recording,
+    event: str,
+    window_s: tuple[float, float],
+    bin_size_s: float,
+    behaviour: Sequence[str],
+    lag_s: float = 0.0,
+    gaps: str = "error",
+) -> Trials:
+    """Cut a window around an event of every trial, with several signals side by side.
+
+    As :meth:`Recording.align`, which takes one signal. With ``gaps="drop"`` a trial stays only if
+    none of the signals has a gap in it.
+
+    Examples
+    --------
+    >>> from neurolib.data.recording import Signal
+    >>> time_s = np.arange(0, 2, 0.01)
+    >>> signals = {"hand_pos": Signal(time_s, time_s, "cm", ("x",)), "force": Signal(time_s, 1 - time_s, "N")}
+    >>> trial = {"start_s": np.array([0.5]), "stop_s": np.array([0.9])}
+    >>> recording = Recording([np.array([0.6])], [[0, 2]], signals, trial)
+    >>> align_signals(recording, "start_s", (0.0, 0.2), 0.1, ["hand_pos", "force"])
+    Trials('unnamed': 1 trials, 2 bins of 100 ms, 1 units, 2 outputs)
+    """
+    rows = {"_row": np.arange(recording.n_trials)}
+    numbered = replace(recording, trials=recording.trials | rows)
+    parts = [numbered.align(event, window_s, bin_size_s, name, lag_s, gaps) for name in behaviour]
+    kept = reduce(np.intersect1d, [part.info["_row"] for part in parts])
+    parts = [part.select(np.isin(part.info["_row"], kept)) for part in parts]
+    units = list(dict.fromkeys(part.output_unit for part in parts))
+    return replace(
+        parts[0],
+        behaviour=np.concatenate([part.behaviour for part in parts], axis=1),
+        outputs=sum((part.outputs for part in parts), ()),
+        output_unit=", ".join(units),
+        info={key: column for key, column in parts[0].info.items() if key != "_row"},
+    )
+
+
+def _names(behaviour: str | Sequence[str] | None, task: NLBTask) -> tuple[str, ...]:
+    if behaviour is None:
+        return (task.behaviour,)
+    return (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
 
 
 def _number_conditions(columns: Sequence[NDArray]) -> NDArray:

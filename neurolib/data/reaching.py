@@ -1,20 +1,24 @@
 """A simulated monkey that reaches: a config in, a :class:`~neurolib.data.recording.Recording` out.
 
-Three presets stand in for recorded data where none can be had: delayed maze reaches
-(``MC_MAZE_SMALL``) and reaches to random targets with units that accompany the hand
-(``S1_RANDOM_TARGET``) or lead it (``M1_RANDOM_TARGET``). What the hand does is in
-:mod:`neurolib.data.movement`, what the units do in :mod:`neurolib.data.population`.
+Four presets stand in for recorded data where none can be had: delayed maze reaches
+(``MC_MAZE_SMALL``), reaches from a centre with units that follow the hand (``AREA2_BUMP``), and
+reaches to random targets with units that accompany the hand (``S1_RANDOM_TARGET``) or lead it
+(``M1_RANDOM_TARGET``). What the hand does is in :mod:`neurolib.data.movement`, what the units do in
+:mod:`neurolib.data.population`.
 
 The presets match the recordings in rates, hand movement, lag and in how well a linear decoder reads
 the hand. They do not match in everything: recorded units share more variance (mean correlation
 of counts 0.01-0.02, here 0.00), busy M1 units fire more regularly, and the maze units are burstier.
+``AREA2_BUMP`` was made without the recording, from what is published of it: numbers of units and trials,
+mean rate and how well velocity is read; reach and bump distances and the depth of tuning are guesses,
+and no reach follows a bump.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurolib.data.movement import hand_path, maze, random_target, tremor
+from neurolib.data.movement import centre_out, hand_path, maze, random_target, tremor
 from neurolib.data.population import STEP_S, Drive, PopulationConfig, draw_units, spike_trains
 from neurolib.data.recording import Recording, Signal
 from neurolib.data.trials import Trials
@@ -38,7 +42,7 @@ class ReachingConfig:
     52
     """
 
-    task: str  # "maze" or "random_target"
+    task: str  # "maze", "centre_out" or "random_target"
     name: str
     unit: str  # "mm" or "cm"
     population: PopulationConfig
@@ -62,7 +66,7 @@ class ReachingConfig:
     trial_s: tuple[float, float] = (0.0, 0.0)  # duration of a trial: median, log-SD
     gap_s: tuple[float, float] = (0.0, 0.0)  # between trials; the hand moves on
 
-    # task="maze": hold, target, delay, go, reach, hold, return
+    # task="maze": hold, target, delay, go, reach, hold, return; "centre_out" without the delay
     distance: tuple[float, float] = (0.0, 0.0)
     curve: tuple[float, float] = (0.0, 0.0)  # sideways deviation as a share of the distance
     hold_s: tuple[float, float] = (0.0, 0.0)
@@ -71,6 +75,10 @@ class ReachingConfig:
     target_hold_s: tuple[float, float] = (0.0, 0.0)
     return_s: tuple[float, float] = (0.0, 0.0)
     rest_s: tuple[float, float] = (0.0, 0.0)
+
+    # task="centre_out"
+    bump_share: float = 0.0  # of the trials: the hand is pushed during the hold and there is no reach
+    bump: tuple[float, float] = (0.0, 0.0)  # distance and duration of the push
 
     def __post_init__(self):
         if self.task not in TASKS:
@@ -81,6 +89,8 @@ class ReachingConfig:
             raise ValueError(f"drift={self.drift} must not be negative; 0 is a stable recording")
         if not self.endpoint_sd > 0:
             raise ValueError(f"endpoint_sd={self.endpoint_sd} must be positive; no reach is exact")
+        if not 0 <= self.bump_share <= 1:
+            raise ValueError(f"bump_share={self.bump_share} is a share of the trials, from 0 to 1")
         nearest, farthest = self.step
         if self.task == "random_target" and not 0 <= nearest < min(farthest, self.workspace / 2):
             raise ValueError(
@@ -99,7 +109,9 @@ def simulate(cfg: ReachingConfig) -> Recording:
     -------
     Recording
         Signals ``hand_pos`` and ``hand_vel`` every 5 ms; a trial table with ``start_s``, ``stop_s``
-        and, for the maze, ``target_on_s``, ``go_s``, ``move_onset_s`` and ``condition``; a unit table
+        and, for the maze, ``target_on_s``, ``go_s``, ``move_onset_s`` and ``condition``, for
+        ``centre_out`` ``go_s``, ``move_onset_s`` (or onset of the bump), ``cond_dir`` in degrees,
+        ``ctr_hold_bump`` and ``split``, named as in the benchmark's file; a unit table
         with the truth: ``preferred_direction_rad``, ``lead_s``, ``base_rate_hz`` and gains.
         The same config gives the same session.
 
@@ -171,7 +183,7 @@ def simulate_trials(cfg: ReachingConfig, bin_size_s: float = 0.05) -> Trials:
     )
 
 
-TASKS = {"maze": maze, "random_target": random_target}
+TASKS = {"maze": maze, "centre_out": centre_out, "random_target": random_target}
 
 MC_MAZE_SMALL = ReachingConfig(
     task="maze",
@@ -275,5 +287,42 @@ M1_RANDOM_TARGET = replace(
         position_gain=0.11,
         noise_sd=2.3,
         regularity=(1.2, 0.5),
+    ),
+)
+
+AREA2_BUMP = ReachingConfig(
+    task="centre_out",
+    name="Area2_Bump, simulated",
+    unit="cm",
+    n_trials=364,
+    bump_share=0.47,
+    bump=(4.5, 0.18),
+    reach_s=(0.36, 0.52),
+    reach_distance=10.0,
+    endpoint_sd=0.7,
+    tremor_sd=1.0,
+    distance=(10.0, 10.0),
+    hold_s=(0.4, 0.9),
+    reaction_s=(0.25, 0.04),
+    target_hold_s=(0.4, 0.6),
+    return_s=(0.4, 0.6),
+    rest_s=(0.1, 0.4),
+    population=PopulationConfig(
+        n_units=65,
+        mean_rate_hz=7.9,
+        rate_shape=1.0,
+        rate_range_hz=(0.3, 150.0),
+        lead_s=(-0.025, 0.01),
+        velocity_scale=20.0,
+        velocity_gain=0.8,
+        speed_gain=0.2,
+        position_scale=10.0,
+        position_gain=0.5,
+        posture_rotation_rad=0.2,
+        noise_sd=8.5,
+        noise_tau_s=0.18,
+        shared_gain=0.15,
+        slow_gain=0.12,
+        regularity=(1.5, 0.3),
     ),
 )

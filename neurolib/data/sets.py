@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from neurolib.data import catalog, spykesml
+from neurolib.data import area2, catalog, spykesml
+from neurolib.data.recording import Recording
 from neurolib.data.trials import Trials
 
 SOURCES = ("auto", "recorded", "simulated")
@@ -23,34 +24,55 @@ class Twins:
     ----------
     recorded : str
         Id in the catalog.
-    reader : callable, () -> Trials
-        Loads the recording.
+    reader : callable, () -> Trials or Recording
+        Loads the recording: trials if its makers have binned it, else a recording to be cut.
     twin : str
         Name of the simulator's configuration in :mod:`neurolib.data.reaching`.
+    bin_size_s : float
+        Bin width, fixed if the makers have binned it, else the default.
+    cut : callable, (Recording, bin_size_s, lag_s, forward_s) -> Trials, optional
+        Cuts the recording or its twin; none if the makers have binned it.
     """
 
     recorded: str
-    reader: Callable[[], Trials]
+    reader: Callable[[], Trials | Recording]
     twin: str
+    bin_size_s: float
+    cut: Callable[..., Trials] | None = None
 
 
 SETS = {
-    "s1": Twins("spykesml_s1", spykesml.load_s1, "S1_RANDOM_TARGET"),
-    "m1": Twins("spykesml_m1", spykesml.load_m1, "M1_RANDOM_TARGET"),
+    "s1": Twins("spykesml_s1", spykesml.load_s1, "S1_RANDOM_TARGET", spykesml.BIN_SIZE_S),
+    "m1": Twins("spykesml_m1", spykesml.load_m1, "M1_RANDOM_TARGET", spykesml.BIN_SIZE_S),
+    "area2": Twins("area2_bump", area2.read_area2, "AREA2_BUMP", 0.005, area2.active_reaches),
 }
 
 
-def load(id: str, source: str = "auto", n_trials: int | None = None) -> Trials:
+def load(
+    id: str,
+    source: str = "auto",
+    n_trials: int | None = None,
+    bin_size_s: float | None = None,
+    lag_s: float = 0.0,
+    forward_s: float = 0.0,
+) -> Trials:
     """Trials of a dataset, recorded or simulated.
 
     Parameters
     ----------
-    id : {"s1", "m1"}
+    id : {"s1", "m1", "area2"}
     source : {"auto", "recorded", "simulated"}
         ``"auto"`` takes the recording if it is in the data folder, else its simulated twin, and
         logs which and why. A recording that is there but damaged is an error, not absent.
     n_trials : int, optional
         Keep the first so many trials, or all if there are fewer.
+    bin_size_s : float, optional
+        Bin width; by default 0.05 s for ``s1`` and ``m1``, which were published in such bins and
+        have no other, and 0.005 s for ``area2``.
+    lag_s : float
+        Behaviour is read this much later than the spikes; ``area2`` only.
+    forward_s : float
+        Add so much after the window of each trial; ``area2`` only.
 
     Returns
     -------
@@ -62,7 +84,7 @@ def load(id: str, source: str = "auto", n_trials: int | None = None) -> Trials:
     FileNotFoundError
         If a recording is asked for that is not there.
     ValueError
-        If ``id``, ``source`` or ``n_trials`` is none of the above, or the recording is damaged.
+        If an argument is none of the above, or the recording is damaged.
     """
     if id not in SETS:
         raise ValueError(f"no set {id!r}; there are {', '.join(SETS)}")
@@ -71,9 +93,22 @@ def load(id: str, source: str = "auto", n_trials: int | None = None) -> Trials:
     if n_trials is not None and n_trials < 1:
         raise ValueError(f"n_trials={n_trials} must be at least 1, or None for all")
     chosen = SETS[id]
+    bin_size_s = chosen.bin_size_s if bin_size_s is None else bin_size_s
+    if not chosen.cut:
+        if bin_size_s != chosen.bin_size_s:
+            raise ValueError(
+                f"{id}: bin_size_s={bin_size_s}, but it was published in bins of {chosen.bin_size_s} s and has "
+                "no spike times; trials.rebin makes wider bins"
+            )
+        if lag_s or forward_s:
+            raise ValueError(
+                f"{id}: lag_s={lag_s}, forward_s={forward_s} need spike times, and it was published in bins; "
+                "decoders and trials.history take a lag in bins"
+            )
     if source == "auto":
         source = _available(id, chosen)
-    trials = _simulate(chosen, n_trials) if source == "simulated" else chosen.reader()
+    found = _simulate(chosen, n_trials) if source == "simulated" else chosen.reader()
+    trials = chosen.cut(found, bin_size_s, lag_s, forward_s) if chosen.cut else found
     if n_trials is not None:
         trials = trials.select(range(min(n_trials, len(trials))))
     return replace(trials, name=chosen.recorded)
@@ -93,10 +128,12 @@ def _available(id: str, chosen: Twins) -> str:
     return "simulated"
 
 
-def _simulate(chosen: Twins, n_trials: int | None) -> Trials:
+def _simulate(chosen: Twins, n_trials: int | None) -> Trials | Recording:
     from neurolib.data import reaching
 
     config = getattr(reaching, chosen.twin)
+    if chosen.cut:
+        return reaching.simulate(config)  # the whole session: which of its trials are cut is not known here
     if n_trials is not None:
         config = replace(config, n_trials=min(n_trials, config.n_trials))
-    return reaching.simulate_trials(config, bin_size_s=spykesml.BIN_SIZE_S)
+    return reaching.simulate_trials(config, bin_size_s=chosen.bin_size_s)

@@ -205,10 +205,10 @@ class Trials:
             bin_size_s=self.bin_size_s * factor,
         )
 
-    def pieces(self, max_bins: int) -> "Trials":
+    def pieces(self, max_bins: int, min_bins: int = 1) -> "Trials":
         """Cut trials longer than ``max_bins`` into pieces, so that a batch of them wastes little padding.
 
-        ``info`` gains ``whole``, the trial each piece is from.
+        ``info`` gains ``whole``, the trial each piece is from. Pieces shorter than ``min_bins`` are dropped.
 
         Examples
         --------
@@ -222,7 +222,8 @@ class Trials:
         nth = np.arange(len(whole)) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
         lengths = np.minimum(max_bins, self.lengths[whole] - nth * max_bins)
         info = {key: column[whole] for key, column in self.info.items()} | {"whole": whole}
-        return replace(self, lengths=lengths, info=info)
+        cut = replace(self, lengths=lengths, info=info)
+        return cut if min_bins <= 1 else cut.select(lengths >= min_bins)
 
     def with_outputs(self, word: str) -> "Trials":
         """Keep the behaviour columns with ``word`` in their name, such as ``"velocity"``."""

@@ -6,7 +6,7 @@ The rows of a batch are a pure function of (seed, step), so a resumed run sees t
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from neurolib.data.trials import Trials
@@ -22,6 +22,43 @@ def trial_tensors(trials: Trials, dtype: torch.dtype = torch.float32) -> Batch:
         "behaviour": torch.from_numpy(padded.behaviour).to(dtype),
         "mask": torch.from_numpy(padded.mask),
     }
+
+
+def session_tensors(trials: dict[str, Trials], dtype: torch.dtype = torch.float32) -> Batch:
+    """Trials of several recordings as one batch, for a model that they share.
+
+    Parameters
+    ----------
+    trials : dict of Trials by recording
+        With the same outputs, and in the order in which the model was given its recordings.
+    dtype : torch.dtype
+
+    Returns
+    -------
+    dict of Tensor
+        As :func:`trial_tensors` makes them, padded with zeros to the longest trial and to the most
+        units, and ``session (N,)``, the number of the recording that a row is from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> monday = Trials(np.ones((5, 2)), np.zeros((5, 1)), [3, 2], 0.05)
+    >>> tuesday = Trials(np.ones((4, 3)), np.zeros((4, 1)), [4], 0.05)
+    >>> both = session_tensors({"monday": monday, "tuesday": tuesday})
+    >>> both["session"].tolist(), both["counts"].shape
+    ([0, 0, 1], torch.Size([3, 4, 3]))
+    """
+    parts = [trial_tensors(part, dtype) for part in trials.values()]
+    n_bins = max(part["counts"].shape[1] for part in parts)
+    n_units = max(part["counts"].shape[2] for part in parts)
+    for number, part in enumerate(parts):
+        n_trials, bins, units = part["counts"].shape
+        more = n_bins - bins
+        part["counts"] = nn.functional.pad(part["counts"], (0, n_units - units, 0, more))
+        part["behaviour"] = nn.functional.pad(part["behaviour"], (0, 0, 0, more))
+        part["mask"] = nn.functional.pad(part["mask"], (0, more))
+        part["session"] = torch.full((n_trials,), number)
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
 def n_rows(data: Batch | Dataset) -> int:

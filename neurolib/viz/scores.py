@@ -14,7 +14,7 @@ def interval_chart(panels: dict[str, dict[str, tuple[float, float, float]]], xla
     Parameters
     ----------
     panels : dict of dict
-        Panel title to row label to ``(estimate, low, high)``.
+        Panel title to row label to ``(estimate, low, high)``, or None where there is none.
     """
     labels = list(next(iter(panels.values())))
     fig, axes = plt.subplots(
@@ -22,6 +22,8 @@ def interval_chart(panels: dict[str, dict[str, tuple[float, float, float]]], xla
     )
     for ax, (title, rows) in zip(axes[0], panels.items(), strict=True):
         for y, label in enumerate(labels):
+            if rows[label] is None:
+                continue
             estimate, low, high = rows[label]
             colour = GREY if label.startswith(("null", "oracle", "persistence")) else COLOURS[0]
             ax.plot([low, high], [y, y], color=colour, lw=2)

@@ -49,7 +49,8 @@ class NLBFile:
 def make_nlb_file(task="mc_maze", n_trials=16, n_units=9, n_held_out=3, seed=0) -> NLBFile:
     """A session in two blocks: trials on a millisecond clock, spikes off it, behaviour without its first 30 ms.
 
-    Behaviour is 100 sin(2 pi t / 1.3 s) and 100 cos(2 pi t / 0.9 s), known in closed form.
+    Behaviour is 100 sin(2 pi t / 1.3 s) and 100 cos(2 pi t / 0.9 s) mm/s, known in closed form;
+    area2_bump has hand_pos, 50 sin(t / s) and 50 cos(t / s) mm, and force, 2 sin(t / s) N, too.
     """
     rng = np.random.default_rng(seed)
     task = "mc_maze" if task.startswith("mc_maze") else task
@@ -80,6 +81,16 @@ def make_nlb_file(task="mc_maze", n_trials=16, n_units=9, n_held_out=3, seed=0) 
     time_s = np.round(np.arange(0, end_s, 1e-3), 3)
     values = 100 * np.stack([np.sin(2 * np.pi * time_s / 1.3), np.cos(2 * np.pi * time_s / 0.9)], axis=1)
     values[:30] = np.nan
+    hand = "finger_vel" if task == "mc_rtt" else "hand_vel"
+    signals = {hand: {"timestamps": time_s, "data": values, "comments": "columns=[x,y]"}}
+    if task == "area2_bump":  # sampled at a rate, without time stamps
+        clock = {"starting_time": 0.0, "rate": 1000.0}
+        position = 50 * np.stack([np.sin(time_s), np.cos(time_s)], axis=1)
+        force = {"data": position[:, :1] / 25, "unit": "N", "comments": "columns=[fx]"}
+        signals |= {
+            "hand_pos": clock | {"data": position, "unit": "mm", "comments": "columns=[x,y]"},
+            "force": clock | force,
+        }
     spikes = [np.sort(rng.uniform(0, end_s, rng.poisson(20 * end_s))) for _ in range(n_units)]
     break_s = [round(float(stop[n_trials // 2 - 1]) + 0.05, 3), round(float(start[n_trials // 2]) - 0.05, 3)]
     spikes = [times[(times < break_s[0] - 1e-3) | (times > break_s[1] + 1e-3)] for times in spikes]
@@ -88,13 +99,7 @@ def make_nlb_file(task="mc_maze", n_trials=16, n_units=9, n_held_out=3, seed=0) 
         np.array([[0.0, break_s[0]], [break_s[1], end_s]]),
         trials,
         np.arange(n_units) >= n_units - n_held_out,
-        {
-            "finger_vel" if task == "mc_rtt" else "hand_vel": {
-                "timestamps": time_s,
-                "data": values,
-                "comments": "columns=[x,y]",
-            }
-        },
+        signals,
     )
 
 

@@ -116,3 +116,56 @@ def test_a_trial_whose_behaviour_was_not_measured_is_not_made_up(nlb_file, tmp_p
     with pytest.raises(ValueError, match="gaps in 1 of 16 trials, the first is trial 3"):
         load_nlb("mc_rtt", path)
     assert len(load_nlb("mc_rtt", path, gaps="drop").trials) == 15
+
+
+def test_several_signals_come_side_by_side_on_one_grid(nlb_file):
+    path, _ = nlb_file("area2_bump")
+    alone = load_nlb("area2_bump", path, 0.02).trials
+    several = load_nlb("area2_bump", path, 0.02, behaviour=("hand_pos", "hand_vel", "force")).trials
+    assert several.outputs == ("hand_pos x", "hand_pos y", "hand_vel x", "hand_vel y", "force fx")
+    assert several.output_unit == "mm, mm/s, N"
+    np.testing.assert_array_equal(several.behaviour[:, 2:4], alone.behaviour)
+    np.testing.assert_array_equal(several.counts, alone.counts)
+    np.testing.assert_allclose(several.behaviour[:, 4], several.behaviour[:, 0] / 25, atol=1e-9)
+    assert several.info.keys() == alone.info.keys()
+    with pytest.raises(ValueError, match=r"no signal \['hand_vell'\]; it has .*'hand_pos'"):
+        load_nlb("area2_bump", path, behaviour=("hand_pos", "hand_vell"))
+
+
+def test_a_gap_in_one_signal_drops_the_trial_from_all(nlb_file, tmp_path):
+    path, made = nlb_file("area2_bump")
+    at = round(made.trials["move_onset_time"][4] * 1e3)
+    made.signals["hand_pos"]["data"][at : at + 5] = np.nan
+    path = made.write(tmp_path / "gap.nwb")
+    with pytest.raises(ValueError, match="'hand_pos' has gaps in 1 of 12 trials, the first is trial 3"):
+        load_nlb("area2_bump", path, behaviour=("hand_vel", "hand_pos"))
+    both = load_nlb("area2_bump", path, behaviour=("hand_vel", "hand_pos"), gaps="drop").trials
+    alone = load_nlb("area2_bump", path).trials
+    assert len(alone) == 12
+    rest = alone.select(np.arange(12) != 3)
+    np.testing.assert_array_equal(both.behaviour[:, :2], rest.behaviour)
+    np.testing.assert_array_equal(both.info["move_onset_s"], rest.info["move_onset_s"])
+
+
+def test_lag_and_window_may_differ_from_the_benchmark(nlb_file):
+    path, _ = nlb_file("area2_bump")
+    window, longer = (load_nlb("area2_bump", path, 0.02, forward_s=extra).trials for extra in (0, 0.2))
+    assert (window.lengths == 30).all() and (longer.lengths == 40).all()
+    np.testing.assert_array_equal(longer.counts[longer.bin_in_trial < 30], window.counts)
+    # the benchmark's lag is one bin of 20 ms backwards
+    late = load_nlb("area2_bump", path, 0.02, lag_s=0.0).trials
+    np.testing.assert_allclose(late.padded().behaviour[:, :-1], window.padded().behaviour[:, 1:], rtol=1e-9)
+
+
+def test_forward_spikes_are_those_of_nlb_tools(nlb_file):
+    path, _ = nlb_file("area2_bump")
+    ours = load_nlb("area2_bump", path, 0.005, split="valid", forward_s=0.2)
+    dataset = nwb_interface.NWBDataset(str(path))
+    dataset.resample(5)
+    target = make_tensors.make_eval_target_tensors(
+        dataset, "area2_bump", "train", "val", save_file=False, include_psth=False
+    )["area2_bump"]
+    held_in, held_out, _ = as_blocks(ours)
+    np.testing.assert_array_equal(held_out[:, :120], target["eval_spikes_heldout"])
+    np.testing.assert_array_equal(held_in[:, 120:], target["eval_spikes_heldin_forward"])
+    np.testing.assert_array_equal(held_out[:, 120:], target["eval_spikes_heldout_forward"])

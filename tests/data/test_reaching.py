@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
+from neurolib.data.area2 import active_reaches
 from neurolib.data.population import STEP_S, draw_units, renewal_times
 from neurolib.data.reaching import (
+    AREA2_BUMP,
     M1_RANDOM_TARGET,
     MC_MAZE_SMALL,
     S1_RANDOM_TARGET,
@@ -14,7 +17,7 @@ from neurolib.data.reaching import (
     simulate_trials,
 )
 
-PRESETS = [MC_MAZE_SMALL, S1_RANDOM_TARGET, M1_RANDOM_TARGET]
+PRESETS = [MC_MAZE_SMALL, AREA2_BUMP, S1_RANDOM_TARGET, M1_RANDOM_TARGET]
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,11 @@ def m1():
 @pytest.fixture(scope="module")
 def maze():
     return simulate(MC_MAZE_SMALL)
+
+
+@pytest.fixture(scope="module")
+def area2():
+    return simulate(AREA2_BUMP)
 
 
 def ridge_r2(train_x, train_y, test_x, test_y, penalty):
@@ -198,6 +206,69 @@ def test_true_tuning_is_recoverable_by_cosine_regression(preset):
     np.testing.assert_allclose(fired[busy], recording.units["base_rate_hz"][busy], rtol=0.2)
 
 
+def test_reaches_from_the_centre_go_where_they_should_and_bumps_come_back(area2):
+    bumped = area2.trials["ctr_hold_bump"]
+    assert (~bumped).sum() == 193 and bumped.sum() == 171
+    for kind in (bumped, ~bumped):
+        directions, n = np.unique(area2.trials["cond_dir"][kind], return_counts=True)
+        assert directions.tolist() == [0, 45, 90, 135, 180, 225, 270, 315] and np.ptp(n) <= 1
+    # up to 20 ms before it, since a return or a target can be within half a second of a movement
+    hand = area2.align("move_onset_s", (-0.02, 0.58), 0.02, "hand_pos").padded().behaviour
+    moved = hand - hand[:, :1]
+    angle = np.radians(area2.trials["cond_dir"])
+    towards = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    along = (moved * towards[:, None]).sum(axis=2)
+    across = np.abs(moved[:, :, 0] * towards[:, None, 1] - moved[:, :, 1] * towards[:, None, 0])
+    assert along[~bumped, -1].mean() == pytest.approx(10, abs=0.3)  # cm
+    assert across[~bumped, -1].max() < 4
+    assert along[bumped].max(axis=1).mean() == pytest.approx(4.5, abs=0.4)
+    # by 300 ms the hand is on its way back, and it is back when the trial ends
+    assert (along[bumped, 15] < along[bumped, 9]).mean() > 0.9
+    at_end = area2.trials["stop_s"] - 0.05
+    position = area2.signals["hand_pos"]
+    rest = np.stack([np.interp(at_end, position.time_s, channel) for channel in position.values.T], axis=1)
+    assert np.linalg.norm(rest, axis=1).max() < 2.5
+
+
+def test_area2_statistics_are_those_reported(area2):
+    """The session has 193 reaches of 600 ms, 65 units and, as the benchmark, a quarter of its trials for validation."""
+    fine = active_reaches(area2, 0.001)
+    assert fine.counts.shape == (115_800, 65)
+    assert fine.counts.mean() / 0.001 == pytest.approx(9, abs=0.5)
+    assert (fine.counts > 1).sum() < 0.01 * (fine.counts > 0).sum()
+    assert (area2.trials["split"] == "valid").sum() == 91
+    speed = np.linalg.norm(fine.with_outputs("velocity").padded().behaviour, axis=2).mean(axis=0)
+    assert speed[:90].max() < 8 and 35 < speed[250:350].max() < 50  # cm/s, about onset and at its peak
+
+
+def smoothed_velocity_r2(recording, lag_s):
+    """Ridge on spikes smoothed by a Gaussian of 40 ms, 5 ms bins, five folds of trials."""
+    wide = recording.align("move_onset_s", (-0.3, 0.7), 0.005, "hand_vel", lag_s)
+    counts, velocity, _ = wide.padded()
+    rates = gaussian_filter1d(counts.astype(float), 8, axis=1)[:, 40:160]
+    velocity, fold = velocity[:, 40:160], np.arange(len(wide)) * 5 // len(wide)
+    predicted = np.empty_like(velocity)
+    for k in range(5):
+        train = rates[fold != k].reshape(-1, 65), velocity[fold != k].reshape(-1, 2)
+        mean = [array.mean(axis=0) for array in train]
+        x, y = train[0] - mean[0], train[1] - mean[1]
+        weights = np.linalg.solve(x.T @ x + 0.01 * np.eye(65), x.T @ y)
+        predicted[fold == k] = (rates[fold == k] - mean[0]) @ weights + mean[1]
+    return 1 - ((velocity - predicted) ** 2).sum() / ((velocity - velocity.mean(axis=(0, 1))) ** 2).sum()
+
+
+def test_area2_is_as_hard_to_decode_as_reported_and_follows_the_hand(area2):
+    """The benchmark's notebook has R2 0.69 (active) and 0.60 (passive) with rates 40 ms after the hand."""
+    bumped = area2.trials["ctr_hold_bump"]
+    active = area2.select_trials(~bumped)
+    assert smoothed_velocity_r2(active, -0.04) == pytest.approx(0.69, abs=0.06)
+    assert smoothed_velocity_r2(area2.select_trials(bumped), -0.04) == pytest.approx(0.60, abs=0.08)
+    lags_s = [-0.12, -0.08, -0.04, 0.0, 0.04, 0.08]
+    scores = [smoothed_velocity_r2(active, lag_s) for lag_s in lags_s]
+    assert np.argmax(scores) == 2
+    assert -0.03 < area2.units["lead_s"].mean() < -0.02
+
+
 def test_without_gains_nothing_can_be_decoded():
     gains = dict(velocity_gain=0.0, speed_gain=0.0, position_gain=0.0)
     deaf = replace(S1_RANDOM_TARGET, population=replace(S1_RANDOM_TARGET.population, **gains), n_trials=150)
@@ -282,6 +353,7 @@ def test_two_populations_of_a_config_are_equally_busy():
         (dict(n_trials=0), "n_trials=0"),
         (dict(drift=-1.0), "drift=-1.0"),
         (dict(endpoint_sd=0.0), "endpoint_sd=0.0"),
+        (dict(bump_share=47), "bump_share=47"),
         (dict(step=(30.0, 40.0)), "leaves no room"),
     ],
 )

@@ -51,13 +51,15 @@ def test_auto_takes_the_recording_if_it_is_there_and_says_so(present, caplog):
     ]
 
 
-@pytest.mark.parametrize("id", ["s1", "m1"])
-def test_auto_takes_the_twin_if_not_and_warns(absent, quick, caplog, id):
+@pytest.mark.parametrize(
+    ("id", "recorded"), [("s1", "spykesml_s1"), ("m1", "spykesml_m1"), ("area2", "area2_bump")]
+)
+def test_auto_takes_the_twin_if_not_and_warns(absent, quick, caplog, id, recorded):
     trials = load(id)
-    assert trials.simulated
+    assert trials.simulated and trials.name == recorded
     (record,) = caplog.records
     assert record.levelno == logging.WARNING  # seen even where nobody set up logging
-    assert f"{id}: SIMULATED data, since spykesml_{id} is not in" in record.getMessage()
+    assert f"{id}: SIMULATED data, since {recorded} is not in" in record.getMessage()
 
 
 @pytest.mark.parametrize("id", ["s1", "m1"])
@@ -106,12 +108,42 @@ def test_the_simulator_gets_the_bin_width_of_the_recording(monkeypatch, quick):
     assert asked == {"n_trials": 3, "bin_size_s": 0.05}
 
 
+def test_area2_comes_in_the_bins_lag_and_window_that_are_asked_for(absent):
+    usual = load("area2", "simulated", n_trials=5)
+    assert (usual.bin_size_s, usual.lengths.tolist(), usual.n_units) == (0.005, [120] * 5, 65)
+    assert (usual.outputs, usual.output_unit) == (OUTPUTS, OUTPUT_UNIT)
+    fine = load("area2", "simulated", n_trials=5, bin_size_s=0.001)
+    assert fine.lengths.tolist() == [600] * 5
+    np.testing.assert_array_equal(fine.info["condition"], usual.info["condition"])
+    longer = load("area2", "simulated", n_trials=5, forward_s=0.2)
+    np.testing.assert_array_equal(longer.counts[longer.bin_in_trial < 120], usual.counts)
+    late = load("area2", "simulated", n_trials=5, lag_s=0.02)  # four bins
+    np.testing.assert_array_equal(late.counts, usual.counts)
+    np.testing.assert_allclose(late.padded().behaviour[:, :-4], usual.padded().behaviour[:, 4:], rtol=1e-9)
+
+
+def test_area2_takes_the_benchmark_s_file_if_it_is_there(nlb_file, tmp_path, monkeypatch):
+    path, _ = nlb_file("area2_bump")
+    entry = catalog.dataset("area2_bump")
+    file = replace(entry.files[0], path=path.name, bytes=path.stat().st_size)
+    entry = replace(entry, files=(file,), folder=tmp_path.name)
+    monkeypatch.setattr(catalog, "datasets", lambda: {"area2_bump": entry})
+    monkeypatch.setenv("NEUROLIB_DATA", str(tmp_path.parent))
+    trials = load("area2", n_trials=3, bin_size_s=0.02, forward_s=0.1)
+    assert not trials.simulated and trials.name == "area2_bump"
+    assert trials.lengths.tolist() == [35] * 3
+    assert (trials.outputs, trials.output_unit) == (OUTPUTS, OUTPUT_UNIT)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"id": "s2"}, "no set 's2'; there are s1, m1"),
+        ({"id": "s2"}, "no set 's2'; there are s1, m1, area2"),
         ({"id": "s1", "source": "real"}, "source='real' must be one of auto, recorded, simulated"),
         ({"id": "s1", "n_trials": 0}, "n_trials=0"),
+        ({"id": "s1", "bin_size_s": 0.02}, "s1: bin_size_s=0.02, but it was published in bins of 0.05 s"),
+        ({"id": "m1", "lag_s": 0.1}, "m1: lag_s=0.1, .* published in bins"),
+        ({"id": "s1", "forward_s": 0.2}, "forward_s=0.2 need spike times"),
     ],
 )
 def test_a_wrong_request_is_named(arguments, message):
