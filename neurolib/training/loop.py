@@ -147,7 +147,9 @@ class _Run:
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(self.params, cfg.lr, weight_decay=cfg.weight_decay)
         self.average = [p.detach().clone() for p in self.params] if cfg.ema else None
-        self.best = [p.detach().clone() for p in self.params]
+        # what a model learns outside its gradients (running means, codebooks) belongs to its best state
+        self.kept = self.params + ([] if self.replicas else list(model.buffers()))
+        self.best = [value.detach().clone() for value in self.kept]
         self.best_loss = torch.full((max(self.replicas, 1),), math.inf, dtype=torch.float64)
         self.best_step = [0] * max(self.replicas, 1)
         self.stale = torch.zeros(max(self.replicas, 1), dtype=torch.long)  # evaluations since the best
@@ -182,8 +184,8 @@ class _Run:
                     break
             if cfg.checkpoint and self.step % cfg.checkpoint_every == 0:
                 self._save(time.perf_counter() - start)
-        for param, best in zip(self.params, self.best, strict=True):
-            param.data.copy_(best)
+        for value, best in zip(self.kept, self.best, strict=True):
+            value.data.copy_(best)
         self.model.eval()
         self.history.seconds = self.spent + time.perf_counter() - start
         self.history.best_step = self.best_step if self.replicas else self.best_step[0]
@@ -246,12 +248,12 @@ class _Run:
                 )
             better = (valid < self.best_loss) & ~self._stopped()
             self.stale = torch.where(better, 0, self.stale + 1)
-            for best, param in zip(self.best, self.params, strict=True):
+            for best, value in zip(self.best, self.kept, strict=True):
                 if self.replicas:
                     mask = better.to(self.device)
-                    best[mask] = param.detach()[mask]
+                    best[mask] = value.detach()[mask]
                 elif better.item():
-                    best.copy_(param)
+                    best.copy_(value)
             self.best_loss = torch.where(better, valid, self.best_loss)
             self.best_step = [self.step if b else s for b, s in zip(better, self.best_step, strict=True)]
         log = self.history

@@ -19,6 +19,7 @@
 # **You will learn** (1) which parts of the computation time does not touch, (2) that the fast forms give the same numbers and the same gradients, (3) when they are faster and when they are not.
 
 # %% tags=["parameters"]
+dataset: str = "area2"  # read in bins of bin_ms
 source: str = "auto"  # or "recorded", "simulated"
 bin_ms: int = 1  # width of a bin
 n_trials: int = 8  # in a batch
@@ -40,7 +41,7 @@ from neurolib.models.vae import SequenceVAE, VAEConfig
 from neurolib.training.batches import trial_tensors
 from neurolib.viz import scores
 
-trials = load("area2", source, n_trials, bin_size_s=bin_ms / 1000)
+trials = load(dataset, source, n_trials, bin_size_s=bin_ms / 1000)
 report.use(trials)
 counts = trial_tensors(trials)["counts"].double()
 trials

@@ -83,6 +83,24 @@ def test_the_kept_weights_are_those_of_the_best_evaluation():
     assert (-1.0 / (1.0 + model.map.weight.square().sum())).item() == pytest.approx(history.valid[0])
 
 
+def test_buffers_are_kept_from_the_best_evaluation_too():
+    class Counted(Line):
+        """Counts its steps in a buffer, as codebooks learn outside the gradient."""
+
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("steps", torch.zeros(()))
+
+        def loss(self, batch):
+            if self.training:
+                self.steps += 1
+            return super().loss(batch) if self.training else (self.steps - 20).square()
+
+    model = Counted()
+    history = fit(model, line_data(), line_data(seed=1), CPU)
+    assert history.best_step == 20 and model.steps == 20
+
+
 def test_training_stops_when_patience_is_out():
     class Flat(Line):
         def loss(self, batch):
