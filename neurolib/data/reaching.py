@@ -225,6 +225,14 @@ MC_MAZE_SMALL = ReachingConfig(
     ),
 )
 
+MC_MAZE = replace(  # a fifth of the trials of the recording, or simulating it would take minutes
+    MC_MAZE_SMALL,
+    name="MC_Maze, simulated",
+    n_trials=500,
+    seed=1,
+    population=replace(MC_MAZE_SMALL.population, n_units=182, mean_rate_hz=2.9),
+)
+
 S1_RANDOM_TARGET = ReachingConfig(
     task="random_target",
     name="S1 random target, simulated",
@@ -288,6 +296,14 @@ M1_RANDOM_TARGET = replace(
         noise_sd=2.3,
         regularity=(1.2, 0.5),
     ),
+)
+
+MC_RTT = replace(
+    M1_RANDOM_TARGET,
+    name="MC_RTT, simulated",
+    n_trials=140,
+    seed=1,
+    population=replace(M1_RANDOM_TARGET.population, n_units=130, mean_rate_hz=8.0),
 )
 
 AREA2_BUMP = ReachingConfig(

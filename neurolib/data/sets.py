@@ -6,8 +6,9 @@ Pages call :func:`load` and read ``trials.simulated`` to say which they got.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
-from neurolib.data import area2, catalog, spykesml
+from neurolib.data import area2, catalog, continuous, nlb, spykesml
 from neurolib.data.recording import Recording
 from neurolib.data.trials import Trials
 
@@ -41,10 +42,20 @@ class Twins:
     cut: Callable[..., Trials] | None = None
 
 
+def _benchmark(name: str) -> Recording:
+    """Read the training file of a benchmark set from the data folder."""
+    return nlb.read_nlb(name, catalog.require(name)[0])
+
+
 SETS = {
     "s1": Twins("spykesml_s1", spykesml.load_s1, "S1_RANDOM_TARGET", spykesml.BIN_SIZE_S),
     "m1": Twins("spykesml_m1", spykesml.load_m1, "M1_RANDOM_TARGET", spykesml.BIN_SIZE_S),
     "area2": Twins("area2_bump", area2.read_area2, "AREA2_BUMP", 0.005, area2.active_reaches),
+    "maze_small": Twins(
+        "mc_maze_small", partial(_benchmark, "mc_maze_small"), "MC_MAZE_SMALL", 0.025, continuous.whole_trials
+    ),
+    "maze": Twins("mc_maze", partial(_benchmark, "mc_maze"), "MC_MAZE", 0.025, continuous.whole_trials),
+    "rtt": Twins("mc_rtt", partial(_benchmark, "mc_rtt"), "MC_RTT", 0.025, continuous.blocks),
 }
 
 
@@ -60,7 +71,7 @@ def load(
 
     Parameters
     ----------
-    id : {"s1", "m1", "area2"}
+    id : {"s1", "m1", "area2", "maze_small", "maze", "rtt"}
     source : {"auto", "recorded", "simulated"}
         ``"auto"`` takes the recording if it is in the data folder, else its simulated twin, and
         logs which and why. A recording that is there but damaged is an error, not absent.
@@ -68,9 +79,9 @@ def load(
         Keep the first so many trials, or all if there are fewer.
     bin_size_s : float, optional
         Bin width; by default 0.05 s for ``s1`` and ``m1``, which were published in such bins and
-        have no other, and 0.005 s for ``area2``.
+        have no other, 0.005 s for ``area2`` and 0.025 s for the benchmark's sessions.
     lag_s : float
-        Behaviour is read this much later than the spikes; ``area2`` only.
+        Behaviour is read this much later than the spikes; not for ``s1`` and ``m1``.
     forward_s : float
         Add so much after the window of each trial; ``area2`` only.
 

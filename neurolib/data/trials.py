@@ -232,6 +232,33 @@ class Trials:
             raise ValueError(f"{self.name}: no output with {word!r} in its name; there are {self.outputs}")
         return replace(self, behaviour=self.behaviour[:, keep], outputs=tuple(self.outputs[i] for i in keep))
 
+    def lagged(self, lag_bins: int) -> "Trials":
+        """Pair each bin's counts with the behaviour ``lag_bins`` later; negative takes earlier behaviour.
+
+        Trials lose as many bins, and those without any left go.
+
+        Examples
+        --------
+        >>> trials = Trials(np.arange(4.0)[:, None], np.arange(4.0)[:, None], [3, 1], 0.05).lagged(1)
+        >>> trials.counts.ravel(), trials.behaviour.ravel(), trials.lengths
+        (array([0., 1.]), array([1., 2.]), array([2]))
+        """
+        shift = abs(int(lag_bins))
+        kept = np.flatnonzero(self.lengths > shift)
+        if not len(kept):
+            raise ValueError(f"{self.name}: no trial is longer than a lag of {lag_bins} bins")
+        whole = self.select(kept)
+        left = np.repeat(whole.lengths, whole.lengths) - whole.bin_in_trial  # this bin included
+        early, late = left > shift, whole.bin_in_trial >= shift
+        if lag_bins < 0:
+            early, late = late, early
+        return replace(
+            whole,
+            counts=whole.counts[early],
+            behaviour=whole.behaviour[late],
+            lengths=whole.lengths - shift,
+        )
+
     def history(self, n_bins: int, fill: ArrayLike = 0.0, lag_bins: int = 0) -> NDArray:
         """Stack each bin's counts with those of the bins before it, newest last.
 

@@ -108,7 +108,8 @@ def fit(
     model : nn.Module
         Has ``loss(batch) -> scalar``, a mean over the batch. If it also has
         ``weight(batch)``, that is the number behind the mean, and means of unequal batches
-        are pooled by it; otherwise rows count alike.
+        are pooled by it; otherwise rows count alike. With ``lr_factor(name)``, that is the learning
+        rate of a parameter relative to that of the config.
     train, valid : dict of Tensor, or Dataset of such dicts
         Tensors of any names with rows first; a batch is a dict of the same names.
     cfg : TrainConfig
@@ -145,7 +146,7 @@ class _Run:
         model.to(self.device)
         torch.manual_seed(cfg.seed + processes.rank)
         self.params = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.params, cfg.lr, weight_decay=cfg.weight_decay)
+        self.optimiser = torch.optim.AdamW(_groups(model), cfg.lr, weight_decay=cfg.weight_decay)
         self.average = [p.detach().clone() for p in self.params] if cfg.ema else None
         # what a model learns outside its gradients (running means, codebooks) belongs to its best state
         self.kept = self.params + ([] if self.replicas else list(model.buffers()))
@@ -197,7 +198,7 @@ class _Run:
         self.model.train()
         self.lr = cfg.lr * SCHEDULES[cfg.schedule](self.step, cfg.steps, cfg.warmup)
         for settings in self.optimiser.param_groups:
-            settings["lr"] = self.lr
+            settings["lr"] = self.lr * settings["factor"]
         self.optimiser.zero_grad(set_to_none=True)
         with self._autocast():
             loss = self.loss(batch)
@@ -350,6 +351,16 @@ class _Run:
         torch.set_rng_state(state["rng"].cpu())
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+
+
+def _groups(model: nn.Module) -> list[dict]:
+    """Trained parameters by their learning rate relative to the config's."""
+    factor_of = getattr(model, "lr_factor", lambda name: 1.0)
+    groups: dict[float, list] = {}
+    for name, param in model.named_parameters():
+        if param.requires_grad:
+            groups.setdefault(factor_of(name), []).append(param)
+    return [{"params": params, "factor": factor} for factor, params in groups.items()]
 
 
 @contextlib.contextmanager

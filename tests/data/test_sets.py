@@ -122,6 +122,28 @@ def test_area2_comes_in_the_bins_lag_and_window_that_are_asked_for(absent):
     np.testing.assert_allclose(late.padded().behaviour[:, :-4], usual.padded().behaviour[:, 4:], rtol=1e-9)
 
 
+@pytest.mark.parametrize(("id", "units"), [("maze_small", 142), ("maze", 182), ("rtt", 130)])
+def test_benchmark_sessions_come_whole_in_the_bins_asked_for(id, units, absent, monkeypatch):
+    preset = {"maze_small": "MC_MAZE_SMALL", "maze": "MC_MAZE", "rtt": "MC_RTT"}[id]
+    monkeypatch.setattr(reaching, preset, replace(getattr(reaching, preset), n_trials=6))
+    trials = load(id, "simulated", bin_size_s=0.05)
+    assert trials.outputs == ("velocity x", "velocity y") and trials.n_units == units
+    assert trials.bin_size_s == 0.05 and trials.lengths.max() > 20  # a second at least
+    with pytest.raises(ValueError, match="whole trials have no window"):
+        load(id, "simulated", forward_s=0.1)
+
+
+def test_a_maze_session_takes_the_benchmark_s_file_if_it_is_there(nlb_file, tmp_path, monkeypatch):
+    path, _ = nlb_file("mc_maze_small")
+    entry = catalog.dataset("mc_maze_small")
+    file = replace(entry.files[0], path=path.name, bytes=path.stat().st_size)
+    entry = replace(entry, files=(file,), folder=tmp_path.name)
+    monkeypatch.setattr(catalog, "datasets", lambda: {"mc_maze_small": entry})
+    monkeypatch.setenv("NEUROLIB_DATA", str(tmp_path.parent))
+    trials = load("maze_small")
+    assert not trials.simulated and trials.outputs == ("velocity x", "velocity y")
+
+
 def test_area2_takes_the_benchmark_s_file_if_it_is_there(nlb_file, tmp_path, monkeypatch):
     path, _ = nlb_file("area2_bump")
     entry = catalog.dataset("area2_bump")
@@ -138,7 +160,7 @@ def test_area2_takes_the_benchmark_s_file_if_it_is_there(nlb_file, tmp_path, mon
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"id": "s2"}, "no set 's2'; there are s1, m1, area2"),
+        ({"id": "s2"}, "no set 's2'; there are s1, m1, area2, maze_small, maze, rtt"),
         ({"id": "s1", "source": "real"}, "source='real' must be one of auto, recorded, simulated"),
         ({"id": "s1", "n_trials": 0}, "n_trials=0"),
         ({"id": "s1", "bin_size_s": 0.02}, "s1: bin_size_s=0.02, but it was published in bins of 0.05 s"),
