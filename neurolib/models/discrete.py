@@ -184,7 +184,7 @@ class DiscreteDecoder(nn.Module):
         return torch.where(hidden, self.count_mean.to(counts), noisy)
 
     def quantised(
-        self, quantizer: QuantizerConfig, trials: Trials, seed: int = 0, **changes
+        self, quantizer: QuantizerConfig | None, trials: Trials, seed: int = 0, **changes
     ) -> "DiscreteDecoder":
         """Post-training quantization: a copy of this decoder with codes, set by k-means of its latents.
 
@@ -192,7 +192,8 @@ class DiscreteDecoder(nn.Module):
 
         Parameters
         ----------
-        quantizer : QuantizerConfig
+        quantizer : QuantizerConfig or None
+            None gives a continuous copy.
         trials : Trials
             For training; their latents are taken without augmentation.
         seed : int
@@ -201,8 +202,9 @@ class DiscreteDecoder(nn.Module):
         """
         twin = copy.deepcopy(self).eval()
         twin.cfg = replace(self.cfg, quantizer=quantizer, **changes)
-        twin.quantizer = quantizer.build(self.cfg.dim).to(self.output_mean)
-        twin.quantizer.init_kmeans(torch.as_tensor(self.embed(trials)).to(self.output_mean), seed=seed)
+        if quantizer is not None:
+            twin.quantizer = quantizer.build(self.cfg.dim).to(self.output_mean)
+            twin.quantizer.init_kmeans(torch.as_tensor(self.embed(trials)).to(self.output_mean), seed=seed)
         return twin.eval()
 
     def freeze_encoder(self) -> "DiscreteDecoder":
