@@ -313,7 +313,7 @@ def _device() -> str:
     if torch and torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.get_device_name()
     threads = torch.get_num_threads() if torch else os.cpu_count()
-    return f"CPU ({platform.machine()}), {threads} threads"
+    return f"CPU ({platform.machine()}), {threads} thread{'s' * (threads != 1)}"
 
 
 def _peak_memory_mb() -> dict[str, int]:

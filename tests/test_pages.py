@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from neurolib.data import catalog
-from neurolib.runs.project import Project
+from neurolib.runs.project import SUMMARIES, Project
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
 PAGES = Project(ROOT).pages()
-STUDIES = [page for page in PAGES if page != "scoreboard"]
+STUDIES = [page for page in PAGES if page not in SUMMARIES]
 PROSE = sorted(path.name for path in BOOK.glob("*.md"))
 
 # Numbers that stand in prose although no run made them: settings of the protocol, and facts of a recording.
@@ -132,7 +132,7 @@ def test_a_page_opens_with_a_label_one_title_and_its_card(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_declares_its_parameters_checks_something_and_ends_with_its_stamp(page):
     declared = Project(ROOT).declared(page)  # raises unless there is one cell of literals
-    assert declared and (page == "scoreboard" or "source" in declared)
+    assert declared and (page in SUMMARIES or "source" in declared)
     code = [cell for cell in cells(page) if not cell.prose]
     checked = [cell for cell in code if "nbval-check-output" in cell.tags]
     assert any(re.search(r"report\.(check|claim)\(|print\(", cell.text) for cell in checked)
@@ -218,11 +218,20 @@ def test_every_published_number_says_what_it_is_and_where_it_stands(references):
     entries = yaml.safe_load((BOOK / "published.yml").read_text())
     assert entries
     for key, entry in entries.items():
-        assert set(entry) - {"bound"} == {"value", "unit", "metric", "protocol", "citation", "where"}, key
+        assert set(entry) - {"bound", "seeds"} == {
+            "value",
+            "unit",
+            "metric",
+            "protocol",
+            "citation",
+            "where",
+        }, key
         assert entry.get("bound", "lower") == "lower", key
         assert isinstance(entry["value"], float), key
         assert all(
-            isinstance(entry[name], str) and entry[name].strip() for name in entry if name != "value"
+            isinstance(entry[name], str) and entry[name].strip()
+            for name in entry
+            if name not in ("value", "seeds")
         ), key
         assert entry["citation"] in references, key
 

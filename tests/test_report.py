@@ -180,6 +180,15 @@ def test_the_results_file_holds_values_checks_and_stamp(page, tmp_path, capsys):
     assert report.results("out") == [result]
 
 
+@pytest.mark.parametrize(("threads", "words"), [(1, "1 thread"), (2, "2 threads")])
+def test_threads_are_counted_in_words_that_agree(page, monkeypatch, threads, words):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert report._device().endswith(f", {words}")
+
+
 def test_outside_the_runner_nothing_is_written(page, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     report.put("r2", 0.5)

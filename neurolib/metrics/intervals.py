@@ -18,7 +18,9 @@ BLOCK = 2_000_000  # numbers drawn at a time, which bounds memory at a few times
 
 
 class Interval(NamedTuple):
-    """An estimate with its confidence interval; ``f"{interval:.2f}"`` gives ``0.78 [0.75, 0.81]``.
+    """An estimate with its confidence interval; shown as ``0.781 [0.750, 0.810]``.
+
+    ``f"{interval:.2f}"`` gives another number of digits: ``0.78 [0.75, 0.81]``.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ class Interval(NamedTuple):
     --------
     >>> f"{Interval(0.781, 0.75, 0.81, 0.95, 10):.2f}"
     '0.78 [0.75, 0.81]'
+    >>> Interval(0.781, 0.75, 0.81, 0.95, 10)
+    0.781 [0.750, 0.810]
     """
 
     estimate: float
@@ -44,6 +48,9 @@ class Interval(NamedTuple):
 
     def __format__(self, spec: str) -> str:
         return f"{self.estimate:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    def __repr__(self) -> str:
+        return f"{self:.3f}"
 
 
 def bootstrap_interval(
@@ -85,7 +92,7 @@ def bootstrap_interval(
     Examples
     --------
     >>> bootstrap_interval([3.0, 3.0, 3.0])
-    Interval(estimate=3.0, low=3.0, high=3.0, level=0.95, n=3)
+    3.000 [3.000, 3.000]
     """
     values = _checked(values, "values")
     if method not in ("percentile", "bca"):
@@ -169,7 +176,7 @@ def hierarchical_interval(
     --------
     >>> scores = [[0.5, 0.5, 0.5], [0.75, 0.75, 0.75]]  # no spread over trials
     >>> hierarchical_interval(scores)  # resampled means of two seeds: 0.5, 0.625, 0.75
-    Interval(estimate=0.625, low=0.5, high=0.75, level=0.95, n=2)
+    0.625 [0.500, 0.750]
     """
     models = [_scorers(by_seed)] if baseline is None else [_scorers(by_seed), _scorers(baseline)]
     scores, sizes = zip(*models[0], strict=True)

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import neurolib
-from neurolib.runs.project import Job, Project, canonical, parse, sha256
+from neurolib.runs.project import PROFILES, SUMMARIES, Job, Project, canonical, parse, sha256
 
 PACKAGE = Path(neurolib.__file__).parent
 
@@ -28,9 +28,11 @@ def key(project: Project, job: Job) -> dict[str, str]:
         "lock": _hash(project.root / "requirements" / "requirements.lock"),
         "published": _hash(project.root / "book" / "published.yml"),
     }
-    if job.page == "scoreboard":  # it reads what the other pages found
-        found = sorted(project.results.rglob("*.json"))
-        parts["results"] = sha256("".join(_hash(path) for path in found if path.name.find("scoreboard") < 0))
+    if job.page in SUMMARIES:  # they read what the other pages found
+        own = {project.results / f"{page}.{profile}.json" for page in SUMMARIES for profile in PROFILES}
+        found = sorted(set(project.results.rglob("*.json")) - own)
+        parts["results"] = sha256("".join(_hash(path) for path in found))
+        parts["registry"] = _hash(project.root / "book" / "experiments.yml")
     return parts
 
 

@@ -10,17 +10,15 @@ from pathlib import Path
 
 import nbformat
 
-from neurolib.runs.project import Job, Project, sha256, write_atomic
+from neurolib.runs.project import SUMMARIES, Job, Project, sha256, write_atomic
 from neurolib.runs.scheduler import Outcome, run_jobs
-
-SCOREBOARD = "scoreboard"
 
 
 def with_source(project: Project, page: str, source: str, variant: str = "") -> Job:
     """The quick job of a page, or of a variant of it, on one kind of data."""
     declared = project.declared(page)
     params = {"source": source} if "source" in declared else {}
-    if "results" in declared:  # the scoreboard reads the results of runs of the same kind
+    if "results" in declared:  # a summary reads the results of runs of the same kind
         params["results"] = project.results.relative_to(project.root).as_posix()
     return replace(project.job(page, params=params, variant=variant or "any"), variant=variant)
 
@@ -105,7 +103,7 @@ def check_recorded(project: Project, pages: list[str], workers: int = 0, update:
         Number of pages that failed or whose verdicts differ.
     """
     place = Project(project.root, "recorded")
-    jobs = [on_recorded(place, page) for page in pages if page != SCOREBOARD]
+    jobs = [on_recorded(place, page) for page in pages if page not in SUMMARIES]
     outcomes = run_jobs(place, [job for job in jobs if job], workers, force=True)
     bad = 0
     for outcome in outcomes:

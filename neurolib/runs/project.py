@@ -16,6 +16,7 @@ import yaml
 
 PROFILES = ("quick", "full")
 TIMEOUT_S = {"quick": 600, "full": 6 * 3600}  # per cell
+SUMMARIES = ("rvq/12_experiment_log", "scoreboard")  # pages that read what the other pages found
 PLACES = {  # executed notebooks, results
     "book": ("book/runs", "book/results"),
     "golden": ("tests/golden", "tests/golden/results"),
@@ -89,10 +90,10 @@ class Project:
         return self.root / "build" / "failed" / f"{job.slug}.ipynb"
 
     def pages(self) -> list[str]:
-        """All pages in reading order; the scoreboard, which reads the others' results, last."""
+        """All pages in reading order; the ones that read the others' results last."""
         found = [path.relative_to(self.notebooks) for path in self.notebooks.rglob("*.py")]
         names = [path.with_suffix("").as_posix() for path in found if "checkpoints" not in path.as_posix()]
-        return sorted(names, key=lambda name: (name == "scoreboard", name))
+        return sorted(names, key=lambda name: (name in SUMMARIES, name))
 
     def page(self, name: str) -> str:
         """The page of that name; a unique part of the name is enough."""

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from neurolib.runs.freshness import is_fresh, key
-from neurolib.runs.project import Job, Project
+from neurolib.runs.project import SUMMARIES, Job, Project
 
 NO_GPU = ""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -80,7 +80,7 @@ def run_jobs(
         free.put(gpus[i % len(gpus)] if gpus else NO_GPU)
     outcomes: dict[int, Outcome] = {}
     show, gate = _Progress(len(jobs)), threading.Semaphore(max(workers, 1))
-    last = [i for i, job in enumerate(jobs) if job.page == "scoreboard"]
+    last = [i for i, job in enumerate(jobs) if job.page in SUMMARIES]
 
     def work(i: int, job: Job) -> None:
         with gate:

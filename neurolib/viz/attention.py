@@ -19,6 +19,8 @@ def attention_browser(
 ) -> None:
     """Step through time: spikes so far, the trace of each unit, and the attention they have written.
 
+    The figure opens at the last of ``bins``, where most has been written.
+
     Parameters
     ----------
     name : str
@@ -77,7 +79,7 @@ def attention_browser(
         fig.update_layout(height=430, margin={"r": 10})
         return fig
 
-    explorer(name, [f"{time_s[b]:.2f} s" for b in bins], draw, label="time")
+    explorer(name, [f"{time_s[b]:.2f} s" for b in bins], draw, label="time", start=-1)
 
 
 def pair_windows(delay_s: ArrayLike, changes: dict[str, ArrayLike], simulated: bool = False):

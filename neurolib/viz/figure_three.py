@@ -52,7 +52,8 @@ def _paths(fig, panels: Panels) -> None:
     _title(axes[0], "A", "hand")
     for ax, (name, planar) in zip(axes[1:], panels.latents.items(), strict=True):
         latents.mean_paths(ax, planar, panels.direction, panels.onset_bin)
-        ax.set(xticks=[], yticks=[])
+        ax.set(xticks=[], yticks=[], xlabel="component 1")
+        ax.set_ylabel("component 2" if ax is axes[1] else "")
         _title(ax, "B" if ax is axes[1] else "", name)
 
 
@@ -65,12 +66,18 @@ def _dynamics(fig, panels: Panels) -> None:
     to_hand, between = axes[-2:]
     latents.points(to_hand, panels.to_hand, "distance (rad)", panels.colours)
     for x, values in enumerate(panels.null_to_hand.values()):
-        to_hand.plot([x - 0.3, x + 0.3], [sum(values) / len(values)] * 2, color="black", lw=1, ls=":")
+        mean = sum(values) / len(values)
+        to_hand.plot([x - 0.45, x + 0.45], [mean] * 2, color="black", lw=1.3, ls=":", zorder=4)
     _title(to_hand, "D", "to the hand")
     latents.points(between, panels.between_seeds, "", panels.colours)
     _title(between, "", "between seeds")
-    for ax in (to_hand, between):
-        ax.set_ylim(bottom=0)
+    between.sharey(to_hand)  # a stretched axis would show two close seeds as far apart
+    highest = [
+        max(v, default=0.0)
+        for panel in (panels.to_hand, panels.null_to_hand, panels.between_seeds)
+        for v in panel.values()
+    ]
+    to_hand.set_ylim(0, 1.1 * max(highest))
 
 
 def _decoding(fig, panels: Panels) -> None:
@@ -91,7 +98,9 @@ def _spikes(fig, panels: Panels) -> None:
     latents.points(bits, panels.bits, "bits per spike", panels.colours)
     bits.axhline(0, color="black", lw=0.7)
     _title(bits, "G", "unseen units")
-    latents.intervals(read_out, panels.read_out, "R² of position")
+    models = {name: name.split(",")[0] for name in panels.read_out}  # "GRU, spikes" has the colour of "GRU"
+    colours = {name: panels.colours[model] for name, model in models.items() if model in panels.colours}
+    latents.intervals(read_out, panels.read_out, "R² of position", colours)
     _title(read_out, "H", "latents learned from")
 
 

@@ -14,7 +14,9 @@ import plotly.io as pio
 import neurolib.viz.style  # noqa: F401  (applies the template)
 
 
-def explorer(name: str, states: Sequence[str], draw: Callable[[int], go.Figure], label: str = ""):
+def explorer(
+    name: str, states: Sequence[str], draw: Callable[[int], go.Figure], label: str = "", start: int = 0
+):
     """Let a reader step through states of one figure.
 
     Parameters
@@ -27,18 +29,24 @@ def explorer(name: str, states: Sequence[str], draw: Callable[[int], go.Figure],
         Position to figure. All figures must have the same number and kinds of traces.
     label : str
         What the slider changes.
+    start : int
+        Position at which the figure opens; negative ones count from the end.
 
     Raises
     ------
     ValueError
-        If the figures of two states differ in their traces.
+        If there is no state, ``start`` is none of them, or the figures of two states differ in
+        their traces.
     """
     if not states:
         raise ValueError(f"{name}: no state to show")
+    if not -len(states) <= start < len(states):
+        raise ValueError(f"{name}: cannot start at position {start} of {len(states)} states")
+    start %= len(states)
     if os.environ.get("NEUROLIB_HEADLESS"):
-        show(_slider_figure(name, states, draw, label), name)
+        show(_slider_figure(name, states, draw, label, start), name)
     else:
-        _widget(states, draw, label)
+        _widget(states, draw, label, start)
 
 
 def show(fig: go.Figure, name: str) -> None:
@@ -64,14 +72,14 @@ def show(fig: go.Figure, name: str) -> None:
 
 
 def _slider_figure(
-    name: str, states: Sequence[str], draw: Callable[[int], go.Figure], label: str
+    name: str, states: Sequence[str], draw: Callable[[int], go.Figure], label: str, start: int
 ) -> go.Figure:
     figures = [draw(i) for i in range(len(states))]
     kinds = [[trace.type for trace in figure.data] for figure in figures]
     for state, kind in zip(states, kinds, strict=True):
         if kind != kinds[0]:
             raise ValueError(f"{name}: state {state!r} has traces {kind}, the first has {kinds[0]}")
-    fig = go.Figure(figures[0])
+    fig = go.Figure(figures[start])
     fig.frames = [
         go.Frame(data=figure.data, layout={"title": figure.layout.title}, name=str(i))
         for i, figure in enumerate(figures)
@@ -80,6 +88,7 @@ def _slider_figure(
     fig.update_layout(
         sliders=[
             {
+                "active": start,
                 "currentvalue": {"prefix": f"{label} " if label else "", "font": {"size": 12}},
                 "pad": {"t": 45},
                 "steps": [
@@ -92,13 +101,16 @@ def _slider_figure(
     return fig
 
 
-def _widget(states: Sequence[str], draw: Callable[[int], go.Figure], label: str) -> None:
+def _widget(states: Sequence[str], draw: Callable[[int], go.Figure], label: str, start: int) -> None:
     import ipywidgets
     from IPython.display import display
 
-    view = go.FigureWidget(draw(0))
+    view = go.FigureWidget(draw(start))
     slider = ipywidgets.SelectionSlider(
-        options=[(state, i) for i, state in enumerate(states)], description=label, continuous_update=False
+        options=[(state, i) for i, state in enumerate(states)],
+        value=start,
+        description=label,
+        continuous_update=False,
     )
 
     def redraw(change):

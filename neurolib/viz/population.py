@@ -61,8 +61,20 @@ def tuning_curves(angles: NDArray, rates_hz: NDArray, errors_hz: NDArray, titles
     return fig
 
 
-def lag_curves(lags_s: NDArray, scores: dict[str, NDArray], simulated: dict[str, bool]):
-    """R² of a one-bin decoder against lag, one line per area; a dot marks each maximum."""
+def lag_curves(
+    lags_s: NDArray, scores: dict[str, NDArray], simulated: dict[str, bool], ylabel: str = "R² of velocity"
+):
+    """Score of a one-bin decoder against lag, one line per key; a dot marks each maximum.
+
+    Parameters
+    ----------
+    lags_s : array, shape (n_lags,)
+        Positive where spikes come before the hand.
+    scores : dict of array, shape (n_lags,)
+    simulated : dict of bool
+        Which lines are of simulated data.
+    ylabel : str
+    """
     fig, ax = plt.subplots(figsize=(6.5, 2.8))
     for (name, score), colour in zip(scores.items(), COLOURS, strict=False):
         label = f"{name} (SIMULATED)" if simulated[name] else name
@@ -70,8 +82,8 @@ def lag_curves(lags_s: NDArray, scores: dict[str, NDArray], simulated: dict[str,
         best = np.argmax(score)
         ax.plot(lags_s[best] * 1e3, score[best], "o", color=colour)
     ax.axvline(0, color=GREY, lw=0.7)
-    ax.set(xlabel="spikes lead the hand by (ms)", ylabel="R² of velocity")
-    ax.legend()
+    ax.set(xlabel="spikes lead the hand by (ms)", ylabel=ylabel)
+    ax.legend(ncols=len(scores), loc="lower left", bbox_to_anchor=(0, 1))
     mark_simulated(fig, any(simulated.values()))
     return fig
 

@@ -34,7 +34,7 @@ def ladder(
         ax.annotate(name, (len(protocols) - 1, value), color=GREY, fontsize=7, ha="right", va="bottom")
     ax.set_xticks(range(len(protocols)), [protocol.replace(" ", "\n", 1) for protocol in protocols])
     ax.set_ylabel("R²")
-    ax.legend(ncols=len(scores), loc="lower left")
+    ax.legend(ncols=len(scores), loc="lower left", bbox_to_anchor=(0, 1))
     mark_simulated(fig, simulated)
     return fig
 
@@ -44,7 +44,6 @@ def table(
     notebooks: dict[str, Sequence[float]],
     ours: dict[str, dict[str, float]],
     columns: tuple[str, str],
-    recording: str,
 ) -> None:
     """Show the numbers that others reported beside ours, model by model.
 
@@ -56,22 +55,18 @@ def table(
         Model to protocol to score.
     columns : two str
         Protocols of ours to show.
-    recording : str
-        Which recording ours are from.
     """
     from IPython.display import HTML, display
 
     head = (
         "model",
-        "in the paper",
         "a reproduction's read-me",
         "the authors' notebooks",
-        *(f"ours, {word} ({recording})" for word in columns),
+        *(f"ours, {word}" for word in columns),
     )
     rows = [
         (
             name,
-            "not stated",
             f"{claims[name]:.3f}" if name in claims else "",
             ", ".join(f"{value:.3f}" for value in notebooks.get(name, ())),
             *(f"{scores[word]:.3f}" for word in columns),

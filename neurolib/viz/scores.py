@@ -46,7 +46,38 @@ def sweep(x: ArrayLike, lines: dict[str, ArrayLike], xlabel: str, ylabel: str, s
         ax.set_xscale("log")
         ax.set_xticks(list(x), [f"{v:g}" for v in x])
         ax.minorticks_off()
-    ax.legend(ncols=min(len(lines), 3))
+    ax.legend(
+        ncols=min(len(lines), 3), loc="lower left", bbox_to_anchor=(0, 1)
+    )  # off the data, and off the mark
+    mark_simulated(fig, simulated)
+    return fig
+
+
+def rate_curve(
+    bits: ArrayLike,
+    lines: dict[str, Sequence[tuple[float, float, float]]],
+    levels: dict[str, float],
+    ylabel: str,
+    simulated: bool,
+):
+    """Score over bits, one line with its interval as a band per key; levels are dashed lines across.
+
+    Parameters
+    ----------
+    bits : array_like, shape (n,)
+    lines : dict of sequence of (estimate, low, high)
+        One entry per rate.
+    levels : dict of float
+    """
+    fig, ax = plt.subplots(figsize=(6.5, 2.9))
+    for (name, points), colour in zip(lines.items(), COLOURS, strict=False):
+        estimate, low, high = zip(*points, strict=True)
+        ax.plot(bits, estimate, "o-", ms=4, color=colour, label=name)
+        ax.fill_between(bits, low, high, color=colour, alpha=0.15, lw=0)
+    for (name, level), style in zip(levels.items(), ("--", ":", "-."), strict=False):
+        ax.axhline(level, color=GREY, ls=style, lw=1, label=name)
+    ax.set(xlabel="bits per bin", ylabel=ylabel)
+    ax.legend()
     mark_simulated(fig, simulated)
     return fig
 

@@ -228,7 +228,7 @@ report.figure(
 # ## How much of what was left?
 #
 # Differences of R² are hard to read near the top of the scale.
-# A study of three other recordings reported that an LSTM explained over {glue:text}`published_share:.0f` % of the variance that a Wiener filter had left {cite}`glaser2017`.
+# A study of three other recordings reported that an LSTM explained over {glue:text}`published_share:.0f` % of the variance that a Wiener filter had left {cite}`glaser2017`.
 # The same share here:
 
 # %%
@@ -259,7 +259,7 @@ entry = report.published("glaser2017-lstm-share")
 report.put("published_share", 100 * entry["value"])
 
 # %% [markdown]
-# Of the variance that ridge with a window left, the GRU explained {glue:text}`gru_share:.0f` % and the LSTM {glue:text}`lstm_share:.0f` % (less than zero would be worse than ridge).
+# Of the variance that ridge with a window left, the GRU explained {glue:text}`gru_share:.0f` % and the LSTM {glue:text}`lstm_share:.0f` % (less than zero would be worse than ridge).
 # Is that more than luck?
 # Flipping the sign of each trial's gain gives p = {glue:text}`gru_trial_p:.4f` for the GRU.
 # That holds for these trained networks, over trials of this session.
@@ -345,7 +345,7 @@ report.card(
     answer=f"On {dataset.upper()}, a GRU reaches R² = "
     f"{intervals['GRU']:.2f} where ridge with a window reaches "
     f"{intervals['ridge, window']:.2f}: it explains "
-    f"{100 * share['GRU']:.0f} % of what the window left. "
+    f"{100 * share['GRU']:.0f}\u00a0% of what the window left. "
     f"A Kalman filter reaches {intervals['Kalman filter'].estimate:.2f}.",
     needs="the linear decoder of the page before, and roughly what a "
     "recurrent network is.",

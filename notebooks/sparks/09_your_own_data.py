@@ -212,7 +212,9 @@ report.put("minutes", len(train.counts) * bin_size_s / 60)
 # %% tags=["hide-input"]
 offered = [int(i) for i in np.flatnonzero(test.lengths == longest)[:6]]
 best = max(configs, key=r2.get)
-trial_browser("browse-own", test, decoders[best].predict(test), offered)
+trial_browser(
+    "browse-own", test, decoders[best].predict(test), offered, "stretch"
+)
 
 # %% [markdown]
 # ## Keep it
@@ -295,10 +297,11 @@ for day, value in by_day.items():
 smooth = gaussian_filter1d(train.counts.astype(float), 2, axis=0)
 silent = train.counts.copy()
 silent[: train.lengths[0]] = 0
+halves = train.pieces(past_bins // 2)
 mistakes = {
     "smoothed counts": replace(train, counts=smooth),
     "a silent trial": replace(train, counts=silent),
-    "too short a trial": train.pieces(past_bins // 2),
+    "too short a trial": halves.select(halves.lengths == past_bins // 2),
 }
 
 

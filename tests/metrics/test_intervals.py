@@ -132,6 +132,7 @@ def test_a_paired_difference_is_far_surer_than_either_score():
 
 def test_an_interval_prints_as_pages_quote_it():
     assert f"{Interval(0.5, -0.25, 1, 0.95, 3):.1f}" == "0.5 [-0.2, 1.0]"
+    assert repr({"a": Interval(0.73360700, -0.25, 1, 0.95, 3)}) == "{'a': 0.734 [-0.250, 1.000]}"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def frames(monkeypatch):
     attention.attention_browser("written", COUNTS, TRACES, MATRICES, 0.02, [0, 2, 3])
     html = shown[0]["text/html"]
     assert re.findall(r'"label":"([\d.]+ s)"', html) == ["0.00 s", "0.04 s", "0.06 s"]
+    assert '"active":2' in html  # it opens where most has been written
     return json.loads(re.search(r"Plotly\.addFrames\('[^']+', (\[.*?\])\);", html, re.DOTALL)[1])
 
 

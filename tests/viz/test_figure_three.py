@@ -62,8 +62,22 @@ def test_the_null_is_a_dotted_line_at_its_mean_over_each_model(panels):
     assert [np.mean(line.get_xdata()) for line in nulls] == pytest.approx([0, 1])
 
 
-def test_distances_start_at_zero(panels):
-    assert panels["D  to the hand"].get_ylim()[0] == panels["between seeds"].get_ylim()[0] == 0
+def test_the_null_stands_out_from_the_bar_below_it(panels):
+    lines = panels["D  to the hand"].lines
+    for null, bar in zip(lines[4:], (lines[0], lines[2]), strict=True):
+        assert null.get_color() == "black" != bar.get_color() and null.get_zorder() > bar.get_zorder()
+        assert min(null.get_xdata()) < min(bar.get_xdata()) and max(null.get_xdata()) > max(bar.get_xdata())
+
+
+def test_distances_share_an_axis_from_zero_to_above_the_largest(panels):
+    limits = panels["D  to the hand"].get_ylim()
+    assert limits == panels["between seeds"].get_ylim()
+    assert limits[0] == 0 and limits[1] > 1.4
+
+
+def test_components_are_named(panels):
+    assert [panels[name].get_xlabel() for name in ("B  Hebbian", "GRU")] == ["component 1"] * 2
+    assert panels["B  Hebbian"].get_ylabel() == "component 2"
 
 
 def test_every_seed_has_its_curve_and_every_model_one_entry_in_the_legend(panels):
@@ -77,6 +91,13 @@ def test_a_model_keeps_its_colour_from_panel_to_panel(panels):
     for title in ("D  to the hand", "between seeds", "F  position", "G  unseen units"):
         assert panels[title].lines[0].get_color() == PANELS.colours["Hebbian"]
         assert panels[title].lines[2].get_color() == PANELS.colours["GRU"]
+
+
+def test_a_read_out_has_the_colour_of_its_model():
+    fig = figure_three(replace(PANELS, read_out={"GRU, spikes": (0.3, 0.2, 0.4), "other": (0.1, 0, 0.2)}))
+    (ax,) = [ax for ax in fig.axes if ax.get_title(loc="left").startswith("H ")]
+    assert ax.lines[0].get_color() == PANELS.colours["GRU"] != ax.lines[2].get_color()
+    plt.close(fig)
 
 
 def test_what_latents_learned_from_is_named(panels):

@@ -68,6 +68,29 @@ def test_a_dot_marks_the_best_lag_in_milliseconds():
     fig = population.lag_curves(lags, {"M1": np.array([0.1, 0.2, 0.7])}, {"M1": False})
     dot = fig.axes[0].lines[1]
     assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (pytest.approx(50), 0.7)
+    assert fig.axes[0].get_ylabel() == "R² of velocity"
+    fig = population.lag_curves(lags, {"M1": np.array([0.1, 0.2, 0.7])}, {"M1": True}, "R²")
+    assert fig.axes[0].get_ylabel() == "R²"
+
+
+def boxes_meet(one, other) -> bool:
+    return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
+
+
+@pytest.mark.parametrize("n_lines", [1, 2])
+def test_neither_the_legend_nor_the_mark_lies_on_the_data(n_lines):
+    x, rising = np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.4, 0.9])  # the last point is the top right one
+    names = ("of steps A", "of changes A − I")[:n_lines]
+    for fig in (
+        scores.sweep(x, dict.fromkeys(names, rising), "x", "y", True),
+        population.lag_curves(x, dict.fromkeys(names, rising), dict.fromkeys(names, True)),
+    ):
+        fig.canvas.draw()
+        (ax,) = fig.axes
+        (mark,) = [text.get_window_extent() for text in fig.texts if text.get_text() == "SIMULATED"]
+        frame = ax.get_window_extent()
+        assert not boxes_meet(ax.get_legend().get_window_extent(), frame)
+        assert not boxes_meet(mark, frame)
 
 
 def test_the_dot_of_a_learning_curve_is_at_the_weights_that_were_kept():

@@ -66,6 +66,16 @@ def test_a_name_must_do_as_an_id(shown, name):
         show(line(0), name)
 
 
+def test_a_figure_opens_at_the_position_it_is_told(shown):
+    explorer("lines", ["a", "b", "c"], line, "letter", start=-1)
+    html = shown[0]["text/html"]
+    first = json.loads(re.search(r"Plotly\.newPlot\(\s*\"lines\",\s*(\[.*?\]),\s*\{", html, re.DOTALL)[1])
+    assert first[0]["y"] == [0, 20] and '"active":2' in html
+    assert [frame["data"][0]["y"] for frame in frames(html)] == [[0, 0], [0, 10], [0, 20]]
+    with pytest.raises(ValueError, match="lines: cannot start at position 3 of 3 states"):
+        explorer("lines", ["a", "b", "c"], line, start=3)
+
+
 def test_in_jupyterlab_states_are_computed_when_asked_for(shown, monkeypatch):
     monkeypatch.delenv("NEUROLIB_HEADLESS")
     drawn = []
@@ -74,11 +84,11 @@ def test_in_jupyterlab_states_are_computed_when_asked_for(shown, monkeypatch):
         drawn.append(i)
         return line(i)
 
-    explorer("lines", ["a", "b", "c"], draw)
+    explorer("lines", ["a", "b", "c"], draw, start=1)
     slider, view = shown[0].children
-    assert drawn == [0]
+    assert drawn == [1] and slider.value == 1
     slider.value = 2
-    assert drawn == [0, 2]
+    assert drawn == [1, 2]
     assert list(view.data[0].y) == [0, 20] and view.layout.title.text == "state 2"
 
 
@@ -98,6 +108,21 @@ def test_the_trial_browser_draws_the_trials_it_was_given(shown, hand):
         assert not np.any(values(named["y, decoded"]["y"]))
         path = np.cumsum(truth, axis=0) * trials.bin_size_s
         np.testing.assert_allclose(values(named["true path"]["y"]), path[:, 1], atol=0.005)
+
+
+def test_the_trial_browser_has_room_for_every_path_and_names_its_slider(shown, hand):
+    far = np.full_like(hand.behaviour, -300.0)
+    trial_browser("browse", hand, far, [3, 5], "stretch")
+    html = shown[0]["text/html"]
+    assert '"prefix":"stretch "' in html
+    for axis, column in (("xaxis2", 0), ("yaxis2", 1)):
+        low, high = json.loads(re.search(rf'"{axis}":{{.*?"range":(\[[^]]*\])', html)[1])
+        paths = [
+            np.cumsum(values[hand.starts[n] : hand.starts[n] + hand.lengths[n], column]) * hand.bin_size_s
+            for n in (3, 5)
+            for values in (hand.behaviour, far)
+        ]
+        assert low < min(path.min() for path in paths) and high > max(path.max() for path in paths)
 
 
 def values(given) -> np.ndarray:

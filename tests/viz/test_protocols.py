@@ -41,6 +41,8 @@ def test_a_ladder_has_a_thin_line_per_seed_and_the_mean_by_name(simulated):
     np.testing.assert_allclose(mean.get_ydata(), [0.65, 0.45])
     assert len({line.get_color() for line in ax.lines[:3]}) == 1 != len({x.get_color() for x in ax.lines})
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Hebbian", "GRU"]
+    at = ax.get_legend().get_window_extent().transformed(ax.transAxes.inverted())
+    assert at.y0 >= 1  # above the lines, not over them
     labels = [label.get_text() for label in ax.get_xticklabels()]
     assert labels == ["as\npublished", "clean\nand fair"]
     assert ("SIMULATED" in [text.get_text() for text in fig.texts]) == simulated
@@ -65,16 +67,16 @@ def test_protocols_that_a_model_names_in_another_order_stay_in_their_place():
 
 def test_the_table_shows_what_each_source_says_and_leaves_empty_what_none_does(table):
     ours = {"Hebbian": {"loose": 0.61, "clean": 0.5}, "GRU": {"loose": 0.7, "clean": 0.6, "other": 0.1}}
-    head, *rows = table({"Hebbian": 0.84}, {"Hebbian": [0.796, 0.8]}, ours, ("clean", "loose"), "area2_bump")
-    assert head[4:] == ["ours, clean (area2_bump)", "ours, loose (area2_bump)"]
+    head, *rows = table({"Hebbian": 0.84}, {"Hebbian": [0.796, 0.8]}, ours, ("clean", "loose"))
+    assert head[3:] == ["ours, clean", "ours, loose"]
     assert rows == [
-        ["Hebbian", "not stated", "0.840", "0.796, 0.800", "0.500", "0.610"],
-        ["GRU", "not stated", "", "", "0.600", "0.700"],
+        ["Hebbian", "0.840", "0.796, 0.800", "0.500", "0.610"],
+        ["GRU", "", "", "0.600", "0.700"],
     ]
     assert all(len(row) == len(head) for row in rows)
 
 
 def test_names_in_the_table_are_escaped(table):
-    head, row = table({}, {}, {"<b>GRU": {"a & b": 0.5}}, ("a & b",) * 2, "<i>s1")
+    head, row = table({}, {}, {"<b>GRU": {"a & b": 0.5}}, ("a & b",) * 2)
     assert row[0] == "&lt;b&gt;GRU"
-    assert head[4] == "ours, a &amp; b (&lt;i&gt;s1)" and row[4] == "0.500"
+    assert head[3] == "ours, a &amp; b" and row[3] == "0.500"
