@@ -134,7 +134,8 @@ def check(
     tolerance : float
         Difference that still counts as the same; a judgement, so it is shown.
     published : str
-        Key in ``book/published.yml``. Not compared where the data are simulated.
+        Key in ``book/published.yml``. Not compared where the data are simulated, or the entry
+        names a ``recording`` that the page does not use.
     expected : float or dict
         Our own earlier result, one number or one per kind of data (``recorded``, ``simulated``).
 
@@ -153,6 +154,8 @@ def check(
         row |= {"reference": float(entry["value"]), "kind": "published", "key": published}
         row["citation"] = entry.get("citation", "")
         row["bound"] = entry.get("bound", "")
+        used = {data["id"] for data in _page.data}
+        row["elsewhere"] = "" if entry.get("recording", "") in {"", *used} else entry["recording"]
     else:
         if isinstance(expected, dict):
             kind = "simulated" if _page.simulated else "recorded"
@@ -253,6 +256,8 @@ def _verdict(row: dict[str, Any]) -> str:
     reference, tolerance = row["reference"], row["tolerance"]
     if row["kind"] == "published" and row["simulated"]:
         return f"not comparable with the published {reference:g}, the data are SIMULATED"
+    if row.get("elsewhere"):
+        return f"not comparable with the published {reference:g}, which is of {row['elsewhere']}"
     difference = row["ours"] - reference
     if row.get("bound") == "lower":
         if difference >= -tolerance:

@@ -107,6 +107,18 @@ def test_a_published_bound_is_missed_from_below_only(page, tmp_path, capsys):
     ]
 
 
+def test_a_number_of_another_recording_is_not_compared(page, tmp_path, capsys):
+    page.data.append({"id": "m1_data", "kind": "recorded", "sha256": ""})
+    for recording in ("m1_data", "maze"):
+        entry = f"smith-r2: {{value: 0.62, recording: {recording}, citation: smith2020}}\n"
+        (tmp_path / "book" / "published.yml").write_text(entry)
+        report.check(recording, 0.6, 0.03, published="smith-r2")
+    assert capsys.readouterr().out.splitlines() == [
+        "m1_data: within 0.03 of the published 0.62",
+        "maze: not comparable with the published 0.62, which is of maze",
+    ]
+
+
 def test_one_name_has_one_value_in_a_run(page):
     page.run = {"page": "demo"}
     report.put("r2", 0.5)

@@ -44,6 +44,7 @@ def sweep(x: ArrayLike, lines: dict[str, ArrayLike], xlabel: str, ylabel: str, s
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if log:
         ax.set_xscale("log")
+    if log or len(x) <= 6:
         ax.set_xticks(list(x), [f"{v:g}" for v in x])
         ax.minorticks_off()
     ax.legend(

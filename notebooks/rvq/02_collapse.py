@@ -252,6 +252,12 @@ report.claim(
     "the entropy of chosen codes has a gradient", entropy.requires_grad
 )
 report.check(
+    "codes used by a codebook trained by gradient",
+    float(np.mean(used["gradient"])),
+    10.0,
+    published="rvq-5-codes",
+)
+report.check(
     "R² with running means, trained together",
     intervals["running means"].estimate,
     0.05,

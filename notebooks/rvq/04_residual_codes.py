@@ -205,10 +205,12 @@ against = board.interval("RVQ 4x128, progressive", "augmented LSTM")
 report.put("against_lstm", f"{against:.3f}")
 report.put("bits_used", usage.joint_entropy)
 report.put("oracle_r2", control["oracle: VQ 256 of velocity"].estimate)
+report.put("shuffled_r2", control["null: shuffled codes"].estimate)
 report.put("random_r2", control["RVQ 4x128, random codes"].estimate)
 
 # %% tags=["hide-input", "remove-output"]
 shown = {k: tuple(v[:3]) for k, v in (intervals | control).items()}
+shown = {k: v for k, v in shown.items() if not k.startswith("null")}
 paid = {k: None for k in shown} | {k: tuple(v[:3]) for k, v in costs.items()}
 panels = {"R² of velocity": shown, "difference to continuous": paid}
 fig = scores.interval_chart(panels, "", trials.simulated)
@@ -233,6 +235,7 @@ report.figure("rate-curve", fig)
 # Training the head on makes that {glue:text}`rvq_refit_cost`, training everything on {glue:text}`rvq_prog_cost`, and above zero it is no gift of the codes: the fair twin had the same second training.
 # The log's whole list of recipes for codes is about differences of this size, on one seed each.
 #
+# Shuffled codes, the null, have R² {glue:text}`shuffled_r2:.2f`: what is decoded is in the codes.
 # Codes drawn at random reach {glue:text}`random_r2:.3f` of R², so even the centres matter little once there are four stages of them.
 # 256 codes of the velocity itself would reach {glue:text}`oracle_r2:.3f`: a codebook of that size has room for all that can be decoded, and the "Voronoi ceiling" of the log is none.
 #
@@ -335,6 +338,12 @@ report.claim(
 report.claim(
     "256 codes of velocity carry more than the decoder decodes",
     control["oracle: VQ 256 of velocity"].estimate > intervals[twin].high,
+)
+report.check(
+    "R² of RVQ-4",
+    intervals["RVQ 4x128, progressive"].estimate,
+    0.02,
+    published="rvq-12-residual-4",
 )
 report.check(
     "cost of RVQ-4, against the log's 0.0083",

@@ -265,6 +265,12 @@ report.claim(
     "one bin of lag costs the LSTM more than 0.05 of R²", one_later < -0.05
 )
 report.check(
+    "valid R² of the LSTM with the hand read one bin later",
+    float(curves[:, few.index(1)].mean()),
+    0.05,
+    published="rvq-18-lag",
+)
+report.check(
     "cost of codes with a lesson",
     -board.interval(lesson, "teacher").estimate,
     0.005,

@@ -202,7 +202,7 @@ winners
 # %% tags=["hide-input", "remove-output"]
 panels = {
     "R² of velocity": {k: tuple(v[:3]) for k, v in intervals.items()},
-    "single seeds: mean, lowest, highest": {
+    "range of seeds": {
         k: (board.r2(k).mean(), board.r2(k).min(), board.r2(k).max())
         for k in intervals
     },

@@ -201,11 +201,13 @@ gained = {
     for name, rows in table.items()
     if rows.shape == table["none"].shape and "stable" not in name
 }
+hidden = ("none", "entropy, larger steps")
+hidden += ("continuous: none", "continuous: recentring")
 panels = {
     "change of R² in the last two blocks (mean, range)": {
         name: (values.mean(), values.min(), values.max())
         for name, values in gained.items()
-        if name not in ("none", "continuous: none", "continuous: recentring")
+        if name not in hidden
     }
 }
 fig = scores.interval_chart(panels, "", loaded.simulated)
@@ -228,8 +230,8 @@ report.put("back", f"{100 * back:.0f} %" if np.isfinite(back) else "none")
 report.put("usage_gain", float(gained["code usage"].mean()))
 report.put("latents_gain", float(gained["latents"].mean()))
 report.put("readout_gain", float(gained["readout, every fifth trial"].mean()))
-stable = table.get("stable: recentring", table["recentring"])
-calm = table.get("stable: none", table["none"])
+stable = table.get("stable: recentring", table["recentring"][:, :1])
+calm = table.get("stable: none", table["none"][:, :1])
 report.put("stable_change", float((stable - calm).mean()))
 
 # %% [markdown]
@@ -244,7 +246,7 @@ report.put("stable_change", float((stable - calm).mean()))
 # :name: fig-drift-gains
 # :alt: Change of R squared in the last two blocks for every method
 #
-# **What each method changes.** Mean over sessions with their range, against the same decoder unadapted.
+# **What each method changes.** Mean over sessions with their range, against the same decoder unadapted; larger steps of entropy minimisation lie far off to the left.
 # ```
 #
 # R² falls from {glue:text}`first:.2f` in the first block to {glue:text}`last_none:.2f` in the last; without codes it falls to {glue:text}`last_continuous:.2f`, so codes are not what breaks.
@@ -252,7 +254,7 @@ report.put("stable_change", float((stable - calm).mean()))
 # Entropy minimisation ends at {glue:text}`last_entropy:.2f` with small steps, and at {glue:text}`last_larger:.2f` with larger ones: surer codes need not be right ones, and without labels nobody can tell which step size it is to be.
 # In the last two blocks, matching code usage changes R² by {glue:text}`usage_gain:.3f`, aligning latents by {glue:text}`latents_gain:.3f`, a readout refitted on every fifth trial by {glue:text}`readout_gain:.3f`.
 # Even the oracle readout ends at {glue:text}`last_oracle:.2f`: what is lost at the input cannot be put right at the output.
-# On a stable session recentring changes R² by {glue:text}`stable_change:.3f`.
+# Where little has drifted (a stable session; of a recording, the first block) recentring changes R² by {glue:text}`stable_change:.3f`.
 #
 # ## Verdicts
 
@@ -283,18 +285,19 @@ report.claim(
     last["recentring"] > last["oracle: readout"],
 )
 report.claim(
-    "recentring costs a stable session less than 0.01 of R²",
+    "recentring costs less than 0.01 of R² where little has drifted",
     float((stable - calm).mean()) > -0.01,
 )
 
 # %% [markdown]
 # ## What we learned
 #
-# - **Recentre first.** The oldest method wins most of the loss back, needs no gradient, and is harmless where nothing drifts.
+# - **Recentre first.** The oldest method wins {glue:text}`back` of the loss back, which no other method here does, needs no gradient, and is harmless where nothing drifts.
 # - **Surer is not righter.** Entropy goes down as it is told to; whether the decoding follows depends on a step size that cannot be chosen without labels, and the guard does not notice, because wrong codes are used as evenly as right ones.
 # - **The place matters.** Drift comes in at the input; a new readout, even with labels, is too late.
 #
-# The simulated drift is mostly of gains and losses, which suits recentring; units that are exchanged would suit nobody here.
+# Simulated drift is mostly of gains and losses, which suits recentring; units that are exchanged would suit nobody here.
+# On the recorded motor cortex of this page's variant, recentring wins back far less.
 #
 # **Try it:** `-p drift=0.5`; `-p tau_s=10`: how fast may recentring be?
 # **Sources:** {cite}`phantomx,wang2021tent`.

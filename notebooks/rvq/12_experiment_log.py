@@ -67,6 +67,8 @@ HTML(log.experiment_table(experiments, decided))
 # %% [markdown]
 # ## The nine headlines
 #
+# Their numbers stand in `book/published.yml` and on the {ref}`scoreboard`.
+#
 # | headline of the log | what it rests on | here |
 # |---|---|---|
 # | one bin says little, a quarter second nearly all | experiments 2, 3 | holds; alignment within the bin moves the first number ({ref}`rvq-history`) |
