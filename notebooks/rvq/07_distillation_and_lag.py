@@ -22,7 +22,7 @@ dataset: str = "maze_small"  # or "m1", "maze", "rtt"
 source: str = "auto"  # or "recorded", "simulated"
 n_folds: int = 1  # of five; each fold holds out a fifth of the trials
 n_seeds: int = 2
-steps: int = 100
+steps: int = 80
 hidden: int = 64  # of the LSTM
 dim: int = 32  # of a latent
 seed: int = 0
@@ -162,7 +162,7 @@ report.figure("lessons", fig)
 # ## Experiment 17: the lag
 #
 # How much later than the spikes should the hand be read?
-# Ridge with ten bins of history for every lag from five bins before to five after, on valid trials; the test trials see the chosen one only.
+# Ridge with five bins of history for every lag from five bins before to five after, on valid trials; the test trials see the chosen one only.
 
 # %%
 split = folds[-1]
@@ -172,7 +172,7 @@ lags = list(range(-5, 6))
 def ridge_at(lag, part="valid"):
     """R² of ridge when the hand is read ``lag`` bins after the spikes."""
     pieces = [group.lagged(lag) for group in split]
-    decoder = RidgeDecoder(RidgeConfig(10)).fit(pieces[0], pieces[1])
+    decoder = RidgeDecoder(RidgeConfig(5)).fit(pieces[0], pieces[1])
     held_out = pieces[1] if part == "valid" else pieces[2]
     return r2_variance_weighted(held_out.behaviour, decoder.predict(held_out))
 
@@ -206,7 +206,7 @@ outside = (np.array(lags) > max(few)) | (np.array(lags) < min(few))
 line[outside] = np.nan
 fig = scores.sweep(
     np.array(lags) * trials.bin_size_s * 1000,
-    {"ridge, 10 bins": linear, "LSTM": line},
+    {"ridge, five bins": linear, "LSTM": line},
     "hand read this much later than the spikes (ms)",
     "R² on valid trials",
     trials.simulated,

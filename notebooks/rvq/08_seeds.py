@@ -24,7 +24,7 @@ dataset: str = "maze_small"  # or "m1", "maze", "rtt"
 source: str = "auto"  # or "recorded", "simulated"
 n_folds: int = 1  # of five; each fold holds out a fifth of the trials
 n_seeds: int = 3
-steps: int = 100
+steps: int = 70
 seed: int = 0
 device: str = "auto"
 
