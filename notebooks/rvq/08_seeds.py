@@ -24,7 +24,7 @@ dataset: str = "maze_small"  # or "m1", "maze", "rtt"
 source: str = "auto"  # or "recorded", "simulated"
 n_folds: int = 1  # of five; each fold holds out a fifth of the trials
 n_seeds: int = 3
-steps: int = 70
+steps: int = 120
 seed: int = 0
 device: str = "auto"
 
@@ -138,9 +138,7 @@ lstm = DiscreteDecoderConfig(
 )
 
 
-long = replace(
-    recipe.train, steps=2 * steps, schedule="constant", eval_every=10
-)
+long = replace(recipe.train, steps=steps, schedule="constant", eval_every=10)
 
 
 def chosen_by(part, split, number):
