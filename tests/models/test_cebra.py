@@ -19,7 +19,7 @@ def fit(trials, **settings):
 
 def test_a_missing_package_is_named_with_its_extra(hand, monkeypatch):
     monkeypatch.setitem(sys.modules, "cebra", None)
-    with pytest.raises(ImportError, match=r"neurolib-book\[cebra\]"):
+    with pytest.raises(ImportError, match=r"neurolib-book\[peers\]"):
         CebraDecoder().fit(hand, hand)
 
 
