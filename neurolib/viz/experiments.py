@@ -125,21 +125,19 @@ def decide(experiments: Iterable[Experiment], results: list[dict[str, Any]]) -> 
 
 def experiment_table(experiments: Iterable[Experiment], decided: dict[str, dict[str, Any]]) -> str:
     """HTML table with one row per experiment and a link to the page that decides it."""
-    columns = ("", "Question", "Claimed", "Reported R²", "Here", "How it reads")
-    head = "".join(f"<th>{column}</th>" for column in columns)
+    head = "".join(f"<th>{column}</th>" for column in ("", "Question, claim and reading", "R² there", "Here"))
     body = []
     for experiment in experiments:
         found = decided[experiment.id]
         where = f"{experiment.page.rpartition('/')[2]}.html"
         verdict = f'<a href="{where}">{html.escape(found["verdict"])}</a>'
         verdict += " (SIMULATED)" if found["simulated"] else ""
+        claim, reading = html.escape(experiment.claimed), html.escape(experiment.reading)
         cells = [
             html.escape(experiment.id + ("*" if experiment.ours else "")),
-            html.escape(experiment.question),
-            html.escape(experiment.claimed),
+            f"<b>{html.escape(experiment.question)}</b><br><i>{claim}</i><br>{reading}",
             "" if experiment.reported is None else f"{experiment.reported:.3f}",
             verdict,
-            html.escape(experiment.reading),
         ]
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return f'<div class="verdicts"><table><tr>{head}</tr>{"".join(body)}</table></div>'

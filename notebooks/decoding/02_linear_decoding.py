@@ -19,7 +19,7 @@
 # %% tags=["parameters"]
 source: str = "auto"  # or "recorded", "simulated"
 n_folds: int = 5  # test trials are contiguous in time
-max_history: int = 12  # longest window tried, in bins
+max_history: int = 8  # longest window tried, in bins
 n_nulls: int = 5  # circular shifts behind the null
 n_resamples: int = 2000  # of trials, for intervals
 seed: int = 0
