@@ -125,7 +125,7 @@ def decide(experiments: Iterable[Experiment], results: list[dict[str, Any]]) -> 
 
 def experiment_table(experiments: Iterable[Experiment], decided: dict[str, dict[str, Any]]) -> str:
     """HTML table with one row per experiment and a link to the page that decides it."""
-    head = "".join(f"<th>{column}</th>" for column in ("", "Question, claim and reading", "R² there", "Here"))
+    head = "".join(f"<th>{column}</th>" for column in ("Question, claim and reading", "R² there", "Here"))
     body = []
     for experiment in experiments:
         found = decided[experiment.id]
@@ -133,9 +133,9 @@ def experiment_table(experiments: Iterable[Experiment], decided: dict[str, dict[
         verdict = f'<a href="{where}">{html.escape(found["verdict"])}</a>'
         verdict += " (SIMULATED)" if found["simulated"] else ""
         claim, reading = html.escape(experiment.claimed), html.escape(experiment.reading)
+        title = f"{experiment.id}{'*' * experiment.ours}. {experiment.question}"
         cells = [
-            html.escape(experiment.id + ("*" if experiment.ours else "")),
-            f"<b>{html.escape(experiment.question)}</b><br><i>{claim}</i><br>{reading}",
+            f"<b>{html.escape(title)}</b><br><i>{claim}</i><br>{reading}",
             "" if experiment.reported is None else f"{experiment.reported:.3f}",
             verdict,
         ]
