@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from neurolib.data.trials import Trials
-from neurolib.models.decoder import check_units
+from neurolib.models.decoder import check_bins, check_units
 from neurolib.models.discrete import DiscreteDecoder
 from neurolib.models.quantizers.usage import code_usage
 
@@ -182,10 +182,7 @@ def adapt(
     """
     adapter = method.build(decoder, reference) if method else Adapter(decoder, reference)
     check_units(trials, decoder.n_units)
-    if not np.isclose(trials.bin_size_s, decoder.bin_size_s):
-        raise ValueError(
-            f"{trials.name}: bins of {trials.bin_size_s} s for a decoder of bins of {decoder.bin_size_s} s"
-        )
+    check_bins(trials, decoder.bin_size_s)
     known = np.zeros(len(trials), bool) if labelled is None else np.asarray(labelled)
     if known.shape != (len(trials),) or known.dtype != bool:
         raise ValueError(
@@ -316,7 +313,7 @@ class Adapter:
         if self.decoder.quantizer is None:
             return latents, None
         found = self.decoder.quantizer.quantize(latents)
-        return found.z_q + self.decoder.cfg.leak * (latents - found.z_q), found.codes
+        return self.decoder.with_leak(latents, found.z_q), found.codes
 
     def _standard(self, counts: Tensor) -> Tensor:
         return (counts - self.decoder.count_mean) / self.decoder.count_scale

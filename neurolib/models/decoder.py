@@ -4,6 +4,7 @@ Counts in, behaviour out; both forms give the same numbers, so what is measured 
 is what a closed loop would see.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
@@ -51,6 +52,36 @@ def check_units(trials: Trials, n_units: int) -> None:
             f"{trials.name}: {trials.n_units} units, but the decoder was fitted on {n_units}; "
             "is this another session?"
         )
+
+
+def check_bins(trials: Trials, bin_size_s: float) -> None:
+    """Refuse trials in other bins than the decoder was made for."""
+    if not np.isclose(trials.bin_size_s, bin_size_s):
+        raise ValueError(
+            f"{trials.name}: bins of {trials.bin_size_s} s, but the model was made for bins of "
+            f"{bin_size_s} s; its time constants would mean something else"
+        )
+
+
+def check_counts(counts: ArrayLike, n_units: int, dtype: np.dtype | str) -> NDArray:
+    """Counts of one bin as an array ``(n_units,)``.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many as units, or one is negative or not finite.
+    """
+    counts = np.asarray(counts, dtype=dtype)
+    if counts.shape != (n_units,):
+        raise ValueError(
+            f"counts of shape {counts.shape}, the decoder has {n_units} units; is this another session?"
+        )
+    if not (counts.min() >= 0 and counts.max() < math.inf):  # NaN compares false
+        bad = int(np.argmin((counts >= 0) & (counts < math.inf)))
+        raise ValueError(
+            f"counts hold {counts[bad]:g} at unit {bad}; spikes per bin are 0 or more, and finite"
+        )
+    return counts
 
 
 def moments(values: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from neurolib.data.trials import Trials
-from neurolib.models.decoder import check_units, moments
+from neurolib.models.decoder import check_bins, check_units, moments
 from neurolib.models.quantizers.quantizer import QuantizerConfig
 from neurolib.models.vae import EncoderConfig
 
@@ -235,18 +235,13 @@ class DiscreteDecoder(nn.Module):
         if self.quantizer is None:
             return self._physical(self.head(latents)).cpu().numpy().astype(float)
         found = self.quantizer.quantize(latents, n_stages) if n_stages else self.quantizer.quantize(latents)
-        through = found.z_q + self.cfg.leak * (latents - found.z_q)
-        return self._physical(self.head(through)).cpu().numpy().astype(float)
+        return self._physical(self.head(self.with_leak(latents, found.z_q))).cpu().numpy().astype(float)
 
     @torch.no_grad()
     def embed(self, trials: Trials) -> NDArray:
         """Latent of every bin, before it is made discrete, shape ``(n_bins, dim)``."""
         check_units(trials, self.n_units)
-        if not np.isclose(trials.bin_size_s, self.bin_size_s):
-            raise ValueError(
-                f"{trials.name}: bins of {trials.bin_size_s} s, but the model was made for bins of "
-                f"{self.bin_size_s} s; its time constants would mean something else"
-            )
+        check_bins(trials, self.bin_size_s)
         self.eval()
         padded = trials.padded()
         blocks = torch.from_numpy(padded.counts).to(self.output_mean).split(64)
@@ -271,15 +266,17 @@ class DiscreteDecoder(nn.Module):
         if self.quantizer is None:
             return self._physical(self.head(latents[:, 0])), None, state
         found = self.quantizer.quantize(latents[:, 0])
-        through = found.z_q + self.cfg.leak * (latents[:, 0] - found.z_q)
+        through = self.with_leak(latents[:, 0], found.z_q)
         return self._physical(self.head(through)), found.codes, state
 
     def _through(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """What the head reads of the latents, and the quantizer's loss."""
         found = self.quantizer.quantize(latents)
-        if self.cfg.leak:
-            return found.z_q + self.cfg.leak * (latents - found.z_q), found.loss
-        return found.z_q, found.loss
+        return self.with_leak(latents, found.z_q), found.loss
+
+    def with_leak(self, latents: Tensor, z_q: Tensor) -> Tensor:
+        """What the head reads: the codes, and the share of the latents that passes them by."""
+        return z_q + self.cfg.leak * (latents - z_q) if self.cfg.leak else z_q
 
     def _deviance(self, through: Tensor, counts: Tensor) -> Tensor:
         """Poisson deviance of the counts, as a share of that of the mean rates."""

@@ -17,6 +17,7 @@ from scipy.special import erf, expit
 from torch import nn
 
 from neurolib.models.controls import RecurrentEncoder
+from neurolib.models.decoder import check_counts
 from neurolib.models.discrete import DiscreteDecoder
 from neurolib.models.quantizers.quantizer import Quantizer
 from neurolib.models.quantizers.residual import ResidualQuantizer
@@ -127,27 +128,6 @@ class DiscreteStream:
             raise ValueError("no step has been taken; there is no latency yet")
         found = np.percentile(self.latency_ms, percents)
         return {f"p{percent:g}": float(ms) for percent, ms in zip(percents, found, strict=True)}
-
-
-def check_counts(counts: ArrayLike, n_units: int, dtype: np.dtype | str) -> NDArray:
-    """Counts of one bin as an array ``(n_units,)``.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many as units, or one is negative or not finite.
-    """
-    counts = np.asarray(counts, dtype=dtype)
-    if counts.shape != (n_units,):
-        raise ValueError(
-            f"counts of shape {counts.shape}, the decoder has {n_units} units; is this another session?"
-        )
-    if not (counts.min() >= 0 and counts.max() < math.inf):  # NaN compares false
-        bad = int(np.argmin((counts >= 0) & (counts < math.inf)))
-        raise ValueError(
-            f"counts hold {counts[bad]:g} at unit {bad}; spikes per bin are 0 or more, and finite"
-        )
-    return counts
 
 
 class _Linear:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neurolib.models.controls import EmaMlp, OneBinAttention, OneBinMlp, RecurrentEncoder, State
+from neurolib.models.decoder import check_counts
 from neurolib.models.discrete import DiscreteDecoder
-from neurolib.models.discrete_stream import check_counts
 from neurolib.models.quantizers.coding import beam_search
 from neurolib.models.quantizers.product import ProductQuantizer
 from neurolib.models.quantizers.quantizer import Quantizer
@@ -157,7 +157,7 @@ class _Step(nn.Module):
         codes, through = (), latent
         if decoder.quantizer is not None:
             *codes, z_q = _code(decoder.quantizer, latent)
-            through = z_q + decoder.cfg.leak * (latent - z_q) if decoder.cfg.leak else z_q
+            through = decoder.with_leak(latent, z_q)
         outputs = decoder.head(through) * decoder.output_scale + decoder.output_mean
         return outputs, *codes, *state
 
@@ -194,8 +194,8 @@ def _transformer_step(encoder: CausalTransformer, counts: Tensor, state: State) 
         key, value = torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
         position = torch.arange(block.window)
         mixed = F.scaled_dot_product_attention(
-            block._rotate(query, position[-1:]),
-            block._rotate(key, position),
+            block.rotate(query, position[-1:]),
+            block.rotate(key, position),
             value,
             attn_mask=(there > 0)[:, None, None],
         )

@@ -17,8 +17,7 @@ from torch.nn import functional as F
 
 from neurolib.models.controls import CountEncoder, State
 from neurolib.models.history import check_settings, history_bins, prepend
-from neurolib.models.transformer import CausalTransformerConfig
-from neurolib.models.transformer import _Block as CausalBlock
+from neurolib.models.transformer import CausalBlock, CausalTransformerConfig
 
 SPREAD = 80.0  # logits count as at most this far below the largest; exp(-80) = 2e-35 is still a float32
 

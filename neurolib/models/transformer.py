@@ -65,7 +65,7 @@ class CausalTransformer(CountEncoder):
         window = max(1, round(cfg.context_s / bin_size_s))
         self.average = ExponentialAverages(cfg.tau_s, bin_size_s)
         self.embed = nn.Linear(len(cfg.tau_s) * n_units, cfg.d)
-        self.blocks = nn.ModuleList(_Block(cfg, window) for _ in range(cfg.layers))
+        self.blocks = nn.ModuleList(CausalBlock(cfg, window) for _ in range(cfg.layers))
         self.readout = nn.Sequential(nn.LayerNorm(cfg.d), nn.Linear(cfg.d, n_outputs))
 
     def forward(self, counts: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -80,7 +80,7 @@ class CausalTransformer(CountEncoder):
         return self.readout(x), tuple(left)
 
 
-class _Block(nn.Module):
+class CausalBlock(nn.Module):
     """Attention over the last bins, then a perceptron, each added to what comes in."""
 
     def __init__(self, cfg: CausalTransformerConfig, window: int):
@@ -104,8 +104,8 @@ class _Block(nn.Module):
         position = torch.arange(seen, device=x.device)  # from the oldest bin in the cache
         lag = position[-n_bins:, None] - position
         mixed = F.scaled_dot_product_attention(
-            self._rotate(query, position[-n_bins:]),
-            self._rotate(key, position),
+            self.rotate(query, position[-n_bins:]),
+            self.rotate(key, position),
             value,
             attn_mask=(lag >= 0) & (lag < self.window),
         )
@@ -114,7 +114,7 @@ class _Block(nn.Module):
         old = max(0, seen - (self.window - 1))
         return x, (key[:, :, old:], value[:, :, old:])
 
-    def _rotate(self, x: Tensor, position: Tensor) -> Tensor:
+    def rotate(self, x: Tensor, position: Tensor) -> Tensor:
         """Turn pairs of channels by angles in proportion to the position, so that products see lags."""
         angle = position[:, None] * self.frequency  # (T, d / heads / 2)
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from neurolib.data.trials import Trials
-from neurolib.models.decoder import check_units, moments
+from neurolib.models.decoder import check_bins, check_counts, check_units, moments
 
 State = tuple[tuple[Tensor, ...], Tensor]  # of the encoder, and the latents of the last bins
 Batch = dict[str, Tensor]
@@ -283,11 +283,7 @@ class SequenceVAE(nn.Module):
         if session not in self.n_units:
             raise ValueError(f"no recording {session!r} in this model; it has {sorted(self.n_units)}")
         check_units(trials, self.n_units[session])
-        if not np.isclose(trials.bin_size_s, self.bin_size_s):
-            raise ValueError(
-                f"{trials.name}: bins of {trials.bin_size_s} s, but the model was made for bins of "
-                f"{self.bin_size_s} s; its time constants would mean something else"
-            )
+        check_bins(trials, self.bin_size_s)
         self.eval()
         padded, like = trials.padded(), self.decoder[0].weight
         blocks = [run(block.to(like)).cpu().numpy() for block in torch.from_numpy(padded.counts).split(64)]
@@ -314,14 +310,9 @@ class VAEStream:
         ValueError
             If these are not counts of the population: a bad bin must not spoil the ones after it.
         """
-        counts = np.asarray(counts)
         n_units = self.model.n_units[self.session or next(iter(self.model.n_units))]
-        if counts.shape != (n_units,):
-            raise ValueError(f"counts of shape {counts.shape}, the decoder has {n_units} units")
-        if not (np.isfinite(counts).all() and (counts >= 0).all()):
-            raise ValueError(f"counts hold {counts[~(counts >= 0)][:1]}; spikes per bin are 0 or more")
         like = self.model.decoder[0].weight
-        counts = torch.as_tensor(np.asarray(counts, dtype=np.float32)).to(like)[None]
+        counts = torch.as_tensor(check_counts(counts, n_units, np.float32)).to(like)[None]
         output, self.state = self.model.step(counts, self.state, self.session)
         return output[0].cpu().numpy().astype(float)
 

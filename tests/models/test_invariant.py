@@ -29,15 +29,8 @@ def spikes(n_bins: int = 40) -> torch.Tensor:
 
 @pytest.mark.parametrize("bins", [1, 2, BINS, 60])
 @pytest.mark.parametrize("summary", ALL)
-def test_whole_trials_chunks_and_single_bins_give_the_same(summary, bins):
-    encoder, counts = built(summary, bins), spikes()
-    whole = encoder(counts)[0]
-    for sizes in ([3, 1, 20, 16], [1] * 40):
-        state, parts = None, []
-        for chunk in counts.split(sizes, dim=1):
-            part, state = encoder(chunk, state)
-            parts.append(part)
-        np.testing.assert_allclose(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-10)
+def test_whole_trials_chunks_and_single_bins_give_the_same(summary, bins, assert_streams_alike):
+    assert_streams_alike(built(summary, bins), spikes())
 
 
 @pytest.mark.parametrize("summary", ALL)

@@ -68,17 +68,10 @@ def test_it_is_the_equations_bin_by_bin(settings):
 
 
 @pytest.mark.parametrize("conv", [1, 4])
-def test_whole_trials_chunks_and_single_bins_give_the_same(conv):
+def test_whole_trials_chunks_and_single_bins_give_the_same(conv, assert_streams_alike):
     encoder, counts = built(conv=conv), spikes()
-    whole, last = encoder(counts)
-    for sizes in ([CHUNK_BINS + 3, 1, 2, CHUNK_BINS + 2], [1] * counts.shape[1]):
-        state, parts = None, []
-        for chunk in counts.split(sizes, dim=1):
-            part, state = encoder(chunk, state)
-            parts.append(part)
-        np.testing.assert_allclose(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-10)
-        for mine, theirs in zip(state, last, strict=True):
-            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-10)
+    sizes = (CHUNK_BINS + 3, 1, 2, CHUNK_BINS + 2)
+    assert_streams_alike(encoder, counts, sizes, compare_states=True)
 
 
 def test_no_output_depends_on_later_bins_and_all_on_earlier_ones():
