@@ -37,18 +37,6 @@ def parameters(weight, tau_bins=40.0, seed=1):
     return traces, around(0.0, 0.5, N_UNITS, D)
 
 
-def gradients(outputs, inputs):
-    """Of a random weighting of all outputs."""
-    draw = torch.Generator().manual_seed(7)
-    total = sum((x * torch.randn(x.shape, generator=draw, dtype=x.dtype)).sum() for x in outputs)
-    return torch.autograd.grad(total, inputs)
-
-
-def assert_close(ours, theirs, tolerance=1e-11):
-    for one, two in zip(ours, theirs, strict=True):
-        assert two.abs().max() > 0 and (one - two).abs().max() <= tolerance * two.abs().max()
-
-
 def clipping(traces, counts):
     """Share of the pairs' changes that end on a bound, and the smallest slope."""
     state, on_bound, changes, least = rules.rest("bounded", counts), 0, 0, 1.0
@@ -63,7 +51,9 @@ def clipping(traces, counts):
 
 
 @pytest.mark.parametrize("weight, least, most", [(1e-3, 0, 0), (0.25, 0.05, 0.15), (0.7, 0.45, 0.6)])
-def test_outputs_state_and_gradients_are_the_loops_however_often_the_clip_acts(weight, least, most):
+def test_outputs_state_and_gradients_are_the_loops_however_often_the_clip_acts(
+    weight, least, most, assert_close, gradients
+):
     counts, (traces, value) = spikes(), parameters(weight)
     with torch.no_grad():
         clipped, slope = clipping(traces, counts)
@@ -77,7 +67,7 @@ def test_outputs_state_and_gradients_are_the_loops_however_often_the_clip_acts(w
 
 @pytest.mark.parametrize("weight", [1e-3, 1.0])
 @pytest.mark.parametrize("sizes", [[25, 1, 34], [1] * 60])
-def test_chunks_and_single_bins_go_on_from_the_state(weight, sizes):
+def test_chunks_and_single_bins_go_on_from_the_state(weight, sizes, assert_close, gradients):
     counts, (traces, value) = spikes(), parameters(weight)
     whole, end = events_read(traces, counts, value)
     reads, state = [], None
@@ -89,7 +79,7 @@ def test_chunks_and_single_bins_go_on_from_the_state(weight, sizes):
     assert_close(gradients(ours, [*traces, value]), gradients(theirs, [*traces, value]))
 
 
-def test_gradients_reach_the_state_that_came_in():
+def test_gradients_reach_the_state_that_came_in(assert_close, gradients):
     counts, (traces, value) = spikes(rate=0.05), parameters(0.4)
     _, start = rules.loop("bounded", traces, spikes(seed=3), value)
     start = [x.detach().requires_grad_() for x in start]
@@ -99,7 +89,7 @@ def test_gradients_reach_the_state_that_came_in():
     assert_close(gradients([read.expand()], start), gradients([theirs], start))
 
 
-def test_the_clip_is_left_out_only_where_it_cannot_act(monkeypatch):
+def test_the_clip_is_left_out_only_where_it_cannot_act(monkeypatch, assert_close):
     calls = []
     monkeypatch.setattr(
         bounded, "clipped_recurrence", lambda *args: calls.append(1) or clipped_recurrence(*args)
@@ -114,7 +104,7 @@ def test_the_clip_is_left_out_only_where_it_cannot_act(monkeypatch):
 
 
 @pytest.mark.parametrize("rate, time", [(0.0, 5), (0.0, 1), (2.0, 1), (2.0, 7)])
-def test_silence_single_bins_and_full_bins(rate, time):
+def test_silence_single_bins_and_full_bins(rate, time, assert_close):
     traces, value = parameters(0.3)
     start = rules.loop("bounded", traces, spikes(), value)[1]
     counts = spikes(time=time, rate=rate)
@@ -123,7 +113,7 @@ def test_silence_single_bins_and_full_bins(rate, time):
     assert_close((read.expand(), *state), (theirs, *end))
 
 
-def test_many_spikes_on_a_cpu_take_the_loop_and_few_do_not():
+def test_many_spikes_on_a_cpu_take_the_loop_and_few_do_not(assert_close):
     traces, value = parameters(0.3)
     dense, sparse = spikes(rate=1.0), spikes(rate=0.02)
     for counts, slots in ((dense, 60), (sparse, 1 + int((sparse != 0).any(2).sum(1).max()))):

@@ -27,18 +27,6 @@ def parameters(seed=1):
     return traces, torch.randn(N_UNITS, D, generator=draw, dtype=torch.float64).requires_grad_()
 
 
-def gradients(outputs, inputs):
-    """Of a random weighting of all outputs."""
-    draw = torch.Generator().manual_seed(7)
-    total = sum((x * torch.randn(x.shape, generator=draw, dtype=x.dtype)).sum() for x in outputs)
-    return torch.autograd.grad(total, inputs)
-
-
-def assert_close(ours, theirs, tolerance=1e-11):
-    for one, two in zip(ours, theirs, strict=True):
-        assert two.abs().max() > 0 and (one - two).abs().max() <= tolerance * two.abs().max()
-
-
 def begun():
     """A state in the middle of a trial."""
     traces, value = parameters(seed=5)
@@ -48,7 +36,9 @@ def begun():
 
 
 @pytest.mark.parametrize("rate, time", [(0.1, 50), (2.0, 30), (0.1, 130), (2.0, 1)])
-def test_outputs_state_and_gradients_are_the_loops_from_rest_and_from_a_state(rate, time):
+def test_outputs_state_and_gradients_are_the_loops_from_rest_and_from_a_state(
+    rate, time, assert_close, gradients
+):
     counts, (traces, value) = spikes(time=time, rate=rate), parameters()
     for start in (None, begun()):
         loop_read, loop_state = rules.loop("light", traces, counts, value, start)
@@ -60,7 +50,7 @@ def test_outputs_state_and_gradients_are_the_loops_from_rest_and_from_a_state(ra
 
 
 @pytest.mark.parametrize("sizes", [[20, 1, 29], [1] * 50])
-def test_chunks_and_single_bins_go_on_from_the_state(sizes):
+def test_chunks_and_single_bins_go_on_from_the_state(sizes, assert_close):
     counts, (traces, value) = spikes(), parameters()
     for rule in ("light", "calcium"):
         reads, state = [], None
@@ -75,7 +65,7 @@ def test_chunks_and_single_bins_go_on_from_the_state(sizes):
 
 
 @pytest.mark.parametrize("time", [1, 5])
-def test_silence_leaves_the_attention_and_fades_the_traces(time):
+def test_silence_leaves_the_attention_and_fades_the_traces(time, assert_close):
     (traces, value), start = parameters(), begun()
     theirs, end = rules.loop("light", traces, spikes(time=time, rate=0.0), value, start)
     read, state = light_read(traces, spikes(time=time, rate=0.0), value, start)
@@ -91,7 +81,7 @@ def test_the_state_is_left_out_where_it_is_not_needed():
 
 
 @pytest.mark.parametrize("time", [1, 40])
-def test_calcium_is_the_loop_for_any_signal(time):
+def test_calcium_is_the_loop_for_any_signal(time, assert_close, gradients):
     draw = torch.Generator().manual_seed(3)
     signal = torch.randn(2, time, N_UNITS, generator=draw, dtype=torch.float64).requires_grad_()
     _, value = parameters()

@@ -41,20 +41,10 @@ def masked_loop(traces, counts, value, block):
     return torch.stack(reads, dim=1), state
 
 
-def gradients(outputs, inputs):
-    """Of a random weighting of all outputs."""
-    draw = torch.Generator().manual_seed(7)
-    total = sum((x * torch.randn(x.shape, generator=draw, dtype=x.dtype)).sum() for x in outputs)
-    return torch.autograd.grad(total, inputs)
-
-
-def assert_close(ours, theirs, tolerance=1e-11):
-    for one, two in zip(ours, theirs, strict=True):
-        assert two.abs().max() > 0 and (one - two).abs().max() <= tolerance * two.abs().max()
-
-
 @pytest.mark.parametrize("n_units, block, width", [(12, 3, 1), (12, 3, 3), (10, 4, 3), (11, 2, 5), (5, 1, 3)])
-def test_window_is_the_masked_loop_with_a_last_block_that_is_not_full(n_units, block, width):
+def test_window_is_the_masked_loop_with_a_last_block_that_is_not_full(
+    n_units, block, width, assert_close, gradients
+):
     counts, traces, value = problem(n_units, width * block)
     read, state = window_read(traces, counts, value, block)
     loop_read, loop_state = masked_loop(traces, counts, value, block)
@@ -71,7 +61,7 @@ def test_window_is_the_masked_loop_with_a_last_block_that_is_not_full(n_units, b
         assert not block_attention[:, ~real].any() and not block_attention[:, :, ~seen].any()
 
 
-def test_a_window_of_all_blocks_is_the_light_rule_with_rows_in_each_blocks_order():
+def test_a_window_of_all_blocks_is_the_light_rule_with_rows_in_each_blocks_order(assert_close):
     counts, traces, value = problem(n_units=12, n_rows=12)
     read, _ = window_read(traces, counts, value, block=4)
     for b, near in enumerate(neighbourhood(12, 4, 3)):
@@ -82,7 +72,7 @@ def test_a_window_of_all_blocks_is_the_light_rule_with_rows_in_each_blocks_order
 
 
 @pytest.mark.parametrize("sizes", [[15, 1, 24], [1] * 40])
-def test_chunks_and_single_bins_go_on_from_the_state(sizes):
+def test_chunks_and_single_bins_go_on_from_the_state(sizes, assert_close):
     counts, traces, value = problem(n_units=10, n_rows=12)
     whole, end = window_read(traces, counts, value, block=4)
     reads, state = [], None
