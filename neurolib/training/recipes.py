@@ -30,6 +30,18 @@ class Recipe:
     second_lr: float = 0.3  # learning rate of a second training, of the first one's
     second_steps: float = 0.5  # its steps, of the first one's
 
+    @classmethod
+    def cosine(cls, steps: int, device: str = "auto", eval_every: int = 15) -> "Recipe":
+        """What the pages on discrete codes train by: small batches, a falling rate, little weight decay.
+
+        Examples
+        --------
+        >>> Recipe.cosine(steps=100).train.schedule
+        'cosine'
+        """
+        settings = {"batch_size": 16, "lr": 4e-3, "schedule": "cosine", "weight_decay": 1e-2}
+        return cls(TrainConfig(steps, device=device, eval_every=eval_every, **settings))
+
     def tensors(self, split: Split) -> tuple[Batch, Batch]:
         """Training and valid trials for :func:`~neurolib.training.loop.fit`."""
         return tuple(trial_tensors(part.pieces(self.max_bins)) for part in (split.train, split.valid))

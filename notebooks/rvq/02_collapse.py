@@ -44,7 +44,6 @@ from neurolib.models.discrete import DiscreteDecoderConfig
 from neurolib.models.quantizers.product import ProductConfig
 from neurolib.models.quantizers.residual import ResidualConfig
 from neurolib.models.quantizers.usage import code_usage
-from neurolib.training.loop import TrainConfig
 from neurolib.training.recipes import Recipe, kmeans_first, trained
 from neurolib.viz import scores
 
@@ -69,17 +68,7 @@ trials
 # The optimiser divides each parameter's gradient by its size, and codes have no other gradient, so the weight on their side drops out; what is left is a pull on the encoder that is four times as strong.
 
 # %%
-recipe = Recipe(
-    TrainConfig(
-        steps=steps,
-        batch_size=16,
-        lr=4e-3,
-        schedule="cosine",
-        weight_decay=1e-2,
-        eval_every=15,
-        device=device,
-    )
-)
+recipe = Recipe.cosine(steps, device)
 lstm = RecurrentEncoderConfig("lstm", hidden, dropout=0.3)
 base = DiscreteDecoderConfig(lstm, dim=dim, hidden=64)
 means = ResidualConfig(size=size, dead_below=0.0)

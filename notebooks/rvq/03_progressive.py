@@ -44,7 +44,7 @@ from neurolib.models.history import HistoryMlpConfig
 from neurolib.models.quantizers.gumbel import GumbelConfig
 from neurolib.models.quantizers.residual import ResidualConfig
 from neurolib.models.transformer import CausalTransformerConfig
-from neurolib.training.loop import TrainConfig, fit
+from neurolib.training.loop import fit
 from neurolib.training.recipes import (
     Recipe,
     fine_tuned,
@@ -65,17 +65,7 @@ trials
 # Codes are running means with the right counts throughout.
 
 # %%
-recipe = Recipe(
-    TrainConfig(
-        steps=steps,
-        batch_size=16,
-        lr=4e-3,
-        schedule="cosine",
-        weight_decay=1e-2,
-        eval_every=15,
-        device=device,
-    )
-)
+recipe = Recipe.cosine(steps, device)
 lstm = RecurrentEncoderConfig("lstm", hidden, dropout=0.3)
 base = DiscreteDecoderConfig(lstm, dim=dim, hidden=64)
 codes = ResidualConfig(size=size)

@@ -45,7 +45,6 @@ from neurolib.models.controls import RecurrentEncoderConfig
 from neurolib.models.discrete import DiscreteDecoderConfig
 from neurolib.models.quantizers.residual import ResidualConfig
 from neurolib.models.quantizers.usage import code_usage
-from neurolib.training.loop import TrainConfig
 from neurolib.training.recipes import Recipe, fine_tuned, refitted, trained
 from neurolib.viz import scores
 
@@ -66,17 +65,7 @@ trials
 # - **continued**: no codes, but the same second training, which is the fair twin of the two above.
 
 # %%
-recipe = Recipe(
-    TrainConfig(
-        steps=steps,
-        batch_size=16,
-        lr=4e-3,
-        schedule="cosine",
-        weight_decay=1e-2,
-        eval_every=15,
-        device=device,
-    )
-)
+recipe = Recipe.cosine(steps, device)
 lstm = RecurrentEncoderConfig("lstm", hidden, dropout=0.3)
 base = DiscreteDecoderConfig(lstm, dim=dim, hidden=64)
 rvq = ResidualConfig(n_stages=4, size=128)

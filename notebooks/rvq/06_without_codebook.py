@@ -42,7 +42,6 @@ from neurolib.models.discrete import DiscreteDecoderConfig
 from neurolib.models.quantizers.finite_scalar import FiniteScalarConfig
 from neurolib.models.quantizers.lookup_free import LookupFreeConfig
 from neurolib.models.quantizers.residual import ResidualConfig
-from neurolib.training.loop import TrainConfig
 from neurolib.training.recipes import Recipe, trained
 from neurolib.viz import scores
 
@@ -84,17 +83,7 @@ wide, even = (8, 5, 5, 5), (6, 6, 6, 6)
 # Sign codes (LFQ) {cite}`yu2023` keep themselves spread by an entropy loss; SimVQ {cite}`zhu2024` moves all codes of a codebook by one learned map; the rotation trick {cite}`fifty2024` turns the gradient with the code.
 
 # %%
-recipe = Recipe(
-    TrainConfig(
-        steps=steps,
-        batch_size=16,
-        lr=4e-3,
-        schedule="cosine",
-        weight_decay=1e-2,
-        eval_every=10,
-        device=device,
-    )
-)
+recipe = Recipe.cosine(steps, device, eval_every=10)
 lstm = RecurrentEncoderConfig("lstm", hidden, dropout=0.3)
 base = DiscreteDecoderConfig(lstm, dim=dim, hidden=64)
 means = ResidualConfig(size=1024, decay=0.95, dead_below=0.3)

@@ -42,7 +42,6 @@ from neurolib.models.controls import RecurrentEncoderConfig
 from neurolib.models.discrete import DiscreteDecoderConfig
 from neurolib.models.linear import RidgeConfig, RidgeDecoder
 from neurolib.models.quantizers.residual import ResidualConfig
-from neurolib.training.loop import TrainConfig
 from neurolib.training.recipes import Recipe, distilled, fine_tuned, trained
 from neurolib.viz import scores
 
@@ -80,17 +79,7 @@ cosine
 # **Neither** is the control that was missing, and codes set after training, with nothing trained, the baseline.
 
 # %%
-recipe = Recipe(
-    TrainConfig(
-        steps=steps,
-        batch_size=16,
-        lr=4e-3,
-        schedule="cosine",
-        weight_decay=1e-2,
-        eval_every=10,
-        device=device,
-    )
-)
+recipe = Recipe.cosine(steps, device, eval_every=10)
 lstm = RecurrentEncoderConfig("lstm", hidden, dropout=0.3)
 base = DiscreteDecoderConfig(lstm, dim=dim, hidden=64)
 noisy = replace(base, noise=0.1, drop_bins=0.1)

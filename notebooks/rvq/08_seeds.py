@@ -46,7 +46,7 @@ from neurolib.metrics.statistics import (
 from neurolib.models.controls import RecurrentEncoderConfig
 from neurolib.models.discrete import DiscreteDecoder, DiscreteDecoderConfig
 from neurolib.models.transformer import CausalTransformerConfig
-from neurolib.training.loop import TrainConfig, fit
+from neurolib.training.loop import fit
 from neurolib.training.recipes import Recipe, trained
 from neurolib.viz import scores
 
@@ -122,17 +122,7 @@ report.put("gap_log", 0.0043)
 # The same training, once kept by its valid trials, once by its test trials; the second is what the log did.
 
 # %%
-recipe = Recipe(
-    TrainConfig(
-        steps=steps,
-        batch_size=16,
-        lr=4e-3,
-        schedule="cosine",
-        weight_decay=1e-2,
-        eval_every=5,
-        device=device,
-    )
-)
+recipe = Recipe.cosine(steps, device, eval_every=5)
 lstm = DiscreteDecoderConfig(
     RecurrentEncoderConfig("lstm", 64, dropout=0.3), noise=0.1, drop_bins=0.1
 )

@@ -48,7 +48,6 @@ from neurolib.models.controls import RecurrentEncoderConfig
 from neurolib.models.discrete import DiscreteDecoderConfig
 from neurolib.models.quantizers.residual import ResidualConfig
 from neurolib.models.quantizers.usage import code_usage
-from neurolib.training.loop import TrainConfig
 from neurolib.training.recipes import Recipe, trained
 from neurolib.viz import codes as pictures
 from neurolib.viz import scores
@@ -69,17 +68,7 @@ trials
 # A small codebook of 16 can be read one by one, and four stages of 128 are the log's best.
 
 # %%
-recipe = Recipe(
-    TrainConfig(
-        steps=steps,
-        batch_size=16,
-        lr=4e-3,
-        schedule="cosine",
-        weight_decay=1e-2,
-        eval_every=15,
-        device=device,
-    )
-)
+recipe = Recipe.cosine(steps, device)
 lstm = RecurrentEncoderConfig("lstm", hidden=64, dropout=0.3)
 base = DiscreteDecoderConfig(lstm, dim=32, hidden=64)
 residual = ResidualConfig(n_stages=4, size=128)

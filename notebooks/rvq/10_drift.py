@@ -47,7 +47,6 @@ from neurolib.models.discrete import DiscreteDecoderConfig
 from neurolib.models.gain_offset import GainOffsetConfig
 from neurolib.models.quantizers.residual import ResidualConfig
 from neurolib.models.recalibration import ReadoutConfig, oracle_predictions
-from neurolib.training.loop import TrainConfig
 from neurolib.training.recipes import Recipe, trained
 from neurolib.viz import scores
 
@@ -84,17 +83,7 @@ def early_and_late(trials):
 
 
 # %%
-recipe = Recipe(
-    TrainConfig(
-        steps=steps,
-        batch_size=16,
-        lr=4e-3,
-        schedule="cosine",
-        weight_decay=1e-2,
-        eval_every=15,
-        device=device,
-    )
-)
+recipe = Recipe.cosine(steps, device)
 lstm = RecurrentEncoderConfig("lstm", 64, dropout=0.3)
 base = DiscreteDecoderConfig(lstm, dim=32, hidden=64)
 rvq = ResidualConfig(n_stages=4, size=128)
