@@ -1,0 +1,253 @@
+"""The corpora of Neurosynth and NeuroQuery: their published files in, :class:`Coordinates` out.
+
+pandas reads the tables; NiMARE is needed only to hand a corpus over to it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurolib.data import catalog
+from neurolib.data.brain import Grid
+from neurolib.data.coordinates import Coordinates, tiny
+
+NEUROSYNTH = "data-neurosynth_version-7_"
+TOPICS = "vocab-LDA50_source-abstract_type-weight_features.npz"
+TOPIC_NAMES = "vocab-LDA50_vocabulary.txt"
+NEUROQUERY = "data-neuroquery_version-1_"
+
+
+def load_neurosynth(folder: Path | None = None, clean: bool = True) -> Coordinates:
+    """Neurosynth, version 7: 14,371 studies with 507,891 foci and 50 topics of their abstracts.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the files lie; by default the data folder, where they must be the published ones.
+    clean : bool
+        Move Talairach coordinates to MNI space, drop duplicates and foci outside the brain.
+
+    Returns
+    -------
+    Coordinates
+
+    Raises
+    ------
+    FileNotFoundError
+        If the files are not there.
+    ValueError
+        If a file is truncated, lacks a column, or its rows do not belong together.
+
+    References
+    ----------
+    .. [1] Yarkoni et al. (2011). Large-scale automated synthesis of human functional neuroimaging
+       data. Nature Methods 8, 665-670.
+    """
+    if folder is None:
+        folder = catalog.require("neurosynth")[0].parent
+    columns = ["id", "table_id", "peak_id", "x", "y", "z"]
+    foci = _table(folder / f"{NEUROSYNTH}coordinates.tsv.gz", columns)
+    studies = _table(folder / f"{NEUROSYNTH}metadata.tsv.gz", ["id", "space", "title", "year", "journal"])
+    topics, names = _topics(folder, len(studies))
+    titles = studies["title"].fillna("").to_numpy(str)
+    check_row_order(topics, names, titles, folder / f"{NEUROSYNTH}{TOPICS}")
+    corpus = _corpus(
+        foci,
+        studies,
+        folder,
+        table=foci["table_id"].to_numpy(),
+        focus_id=foci["peak_id"].to_numpy(),
+        space=studies["space"].fillna("UNKNOWN").to_numpy(str),
+        year=studies["year"].to_numpy(float),
+        journal=studies["journal"].fillna("").to_numpy(str),
+        title=titles,
+        topics=topics,
+        topic_names=names,
+    )
+    return cleaned(corpus) if clean else corpus
+
+
+def load_neuroquery(folder: Path | None = None, clean: bool = True) -> Coordinates:
+    """NeuroQuery, version 1: 13,459 studies with 469,260 foci, and titles; no year, journal or space.
+
+    Parameters, returns and errors are those of :func:`load_neurosynth`.
+
+    References
+    ----------
+    .. [1] Dockes et al. (2020). NeuroQuery, comprehensive meta-analysis of human brain mapping.
+       eLife 9, e53385.
+    """
+    if folder is None:
+        folder = catalog.require("neuroquery")[0].parent
+    foci = _table(folder / f"{NEUROQUERY}coordinates.tsv.gz", ["id", "table_id", "x", "y", "z"])
+    studies = _table(folder / f"{NEUROQUERY}metadata.tsv.gz", ["id", "title"])
+    tables = foci["id"].astype(str) + " " + foci["table_id"].astype(str)
+    corpus = _corpus(
+        foci,
+        studies,
+        folder,
+        table=np.unique(tables.to_numpy(str), return_inverse=True)[1],
+        focus_id=np.arange(len(foci)) + (1 << 40),  # away from the other corpus's numbers
+        space=np.full(len(studies), "UNKNOWN"),
+        title=studies["title"].fillna("").to_numpy(str),
+    )
+    return cleaned(corpus) if clean else corpus
+
+
+def cleaned(corpus: Coordinates) -> Coordinates:
+    """MNI space, one focus per millimetre and study, none far outside the brain."""
+    return corpus.standardise().deduplicate().inside(Grid.mni(4))
+
+
+def without_copies(extra: Coordinates, of: Coordinates, share: float = 0.5) -> Coordinates:
+    """Drop studies of one corpus that may be studies of another under a different id.
+
+    Parameters
+    ----------
+    extra, of : Coordinates
+    share : float
+        A study goes if this share of its foci, and at least three, are at the same millimetres
+        as foci of one study of the other corpus, or if it has that study's id.
+
+    Returns
+    -------
+    Coordinates
+    """
+    import scipy.sparse as sp
+
+    mm = np.rint(np.concatenate([extra.xyz_mm, of.xyz_mm])).astype(np.int64)
+    keys = np.unique(mm @ [1 << 40, 1 << 20, 1], return_inverse=True)[1]
+    width = keys.max(initial=-1) + 1
+    left, right = (
+        sp.csr_matrix((np.ones(c.n_foci, np.float32), (c.study, k)), (c.n_studies, width)).sign()
+        for c, k in ((extra, keys[: extra.n_foci]), (of, keys[extra.n_foci :]))
+    )
+    common = (left @ right.T).max(axis=1).toarray().ravel()
+    copied = (common >= 3) & (common >= share * np.maximum(extra.counts, 1))
+    return extra.take(np.flatnonzero(~copied & ~np.isin(extra.id, of.id)))
+
+
+def check_row_order(topics: NDArray, names: tuple[str, ...], titles: NDArray, path: Path) -> None:
+    """Refuse topic weights whose rows are not the studies': the file itself holds no ids.
+
+    A study whose title has a topic's leading word should weigh that topic more than others do.
+    """
+    lowered = np.char.lower(titles)
+    higher, tested = 0, 0
+    for name, weight in zip(names, topics.T, strict=True):
+        words = [w for w in name.split("_")[1:2] if len(w) >= 5]
+        found = np.zeros(len(titles), bool)
+        for word in words:
+            found |= np.char.find(lowered, word) >= 0
+        if 10 <= found.sum() < len(titles) / 2:
+            tested += 1
+            higher += weight[found].mean() > 1.5 * weight[~found].mean()
+    if tested >= 5 and higher < 0.8 * tested:
+        raise ValueError(
+            f"{path}: only {higher} of {tested} topics weigh more in studies that have the topic's word in their "
+            "title; the rows are in another order than the metadata's"
+        )
+
+
+def to_nimare(corpus: Coordinates):
+    """The corpus as a ``nimare.dataset.Dataset``, for its meta-analyses.
+
+    Its deprecation in favour of ``Studyset`` is NiMARE's; ``Dataset.to_studyset`` converts.
+    """
+    from nimare.dataset import Dataset
+
+    if not corpus.standardised:
+        corpus = corpus.standardise()
+    studies = {}
+    for i, study in enumerate(corpus.id):
+        x, y, z = corpus.xyz_mm[corpus.first[i] : corpus.first[i + 1]].T.tolist()
+        contrast = {"coords": {"space": "MNI", "x": x, "y": y, "z": z}, "metadata": {"sample_sizes": None}}
+        studies[str(study)] = {"metadata": {"title": str(corpus.title[i])}, "contrasts": {"1": contrast}}
+    return Dataset(studies, target="mni152_2mm")
+
+
+def from_nimare(dataset) -> Coordinates:
+    """A corpus from a ``nimare`` Dataset or Studyset; its coordinates are in MNI space already."""
+    table = dataset.coordinates
+    ids, study = np.unique(table["id"].to_numpy(str), return_inverse=True)
+    order = np.argsort(study, kind="stable")
+    xyz = table[["x", "y", "z"]].to_numpy(float)[order]
+    return tiny(xyz, study[order], id=ids, standardised=True)
+
+
+def _table(path: Path, columns: list[str]):
+    """A gzipped table with these columns, whole and with finite coordinates."""
+    import pandas
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; set NEUROLIB_DATA to the folder that holds the data")
+    try:
+        table = pandas.read_table(path)
+    except EOFError:
+        raise ValueError(f"{path} ends in the middle: a download that broke off; fetch it again") from None
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a gzipped table: {error}") from None
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise ValueError(
+            f"{path} has no column {missing[0]!r}, only {', '.join(table)}; is it another version?"
+        )
+    for name in {"x", "y", "z"} & set(columns):
+        try:
+            values = table[name].to_numpy(float)
+        except ValueError as error:
+            raise ValueError(f"{path}, column {name!r}: {error}") from None
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ValueError(f"{path}, line {row + 2}: {name} is {values[row]}; a coordinate is missing")
+    return table
+
+
+def _topics(folder: Path, n_studies: int) -> tuple[NDArray, tuple[str, ...]]:
+    """Topic weights (study, topic), rows summing to one, and the topics' names."""
+    import scipy.sparse as sp
+
+    path, vocabulary = folder / f"{NEUROSYNTH}{TOPICS}", folder / f"{NEUROSYNTH}{TOPIC_NAMES}"
+    for file in (path, vocabulary):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file} is not there; set NEUROLIB_DATA to the folder that holds the data"
+            )
+    try:
+        weights = sp.load_npz(path).toarray().astype(np.float32)
+    except Exception as error:
+        raise ValueError(f"{path} is not a sparse matrix: {error}") from None
+    names = tuple(vocabulary.read_text(encoding="utf-8").split())
+    if weights.shape != (n_studies, len(names)):
+        raise ValueError(
+            f"{path} holds {weights.shape} weights for {n_studies} studies and {len(names)} topics; "
+            "the files are not of one version"
+        )
+    return weights, names
+
+
+def _corpus(foci, studies, folder: Path, **known) -> Coordinates:
+    """Foci and studies joined by id, sorted by study."""
+    ids = studies["id"].to_numpy()
+    if len(np.unique(ids)) != len(ids):
+        raise ValueError(f"{folder}: {len(ids) - len(np.unique(ids))} study ids of the metadata occur twice")
+    order = np.argsort(ids)
+    at = np.searchsorted(ids[order], foci["id"].to_numpy())
+    row = order[np.minimum(at, len(ids) - 1)]
+    lost = ids[row] != foci["id"].to_numpy()
+    if lost.any():
+        raise ValueError(
+            f"{folder}: {lost.sum()} foci are of studies that the metadata do not have, the first of study "
+            f"{foci['id'].to_numpy()[lost][0]}; the files are not of one version"
+        )
+    by_study = np.argsort(row, kind="stable")
+    for name in ("table", "focus_id"):
+        known[name] = known[name][by_study]
+    blank = tiny(np.zeros((0, 3)), [])
+    empty = {
+        name: np.full(len(ids), np.nan if name == "year" else "") for name in ("year", "journal", "title")
+    }
+    empty |= {"topics": np.zeros((len(ids), 0), np.float32), "topic_names": blank.topic_names}
+    xyz = foci[["x", "y", "z"]].to_numpy(float)[by_study]
+    return Coordinates(xyz, row[by_study], id=ids, **(empty | known))

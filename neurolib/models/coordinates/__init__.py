@@ -1,0 +1,1 @@
+"""Models of where studies report activity: foci in, a density over the voxels of the brain out."""
