@@ -1,10 +1,13 @@
 """Fixtures shared by all tests, and the threads they may use."""
 
 import os
+from pathlib import Path
 
 # two workers run side by side; torch and BLAS must not fight over the cores
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NEUROLIB_HEADLESS", "1")
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):  # every kernel of a golden run would compile torch anew
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / "build" / "bytecode"))
 
 import numpy as np
 import pytest

@@ -188,6 +188,11 @@ def data_root() -> Path:
     """
     if chosen := os.environ.get("NEUROLIB_DATA"):
         return Path(chosen).expanduser()
+    return user_cache()
+
+
+def user_cache() -> Path:
+    """Folder for what can be made or fetched again: ``neurolib`` in the user's cache folder."""
     cache_home = os.environ.get("XDG_CACHE_HOME") or (
         os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
     )

@@ -127,6 +127,7 @@ class CorpusSimulator:
                 title,
                 topics,
                 tuple(f"{i}_{name}" for i, (name, _) in enumerate(TOPICS)),
+                name="neurosynth",
                 simulated=True,
                 log=(f"simulated {self.n_studies} studies, seed {seed}",),
             ),

@@ -4,6 +4,8 @@ A *focus* is one reported peak. Foci are sorted by study; nothing here draws ran
 what a source does not say (sign, sample size, statistic) is absent, never filled in.
 """
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -69,6 +71,8 @@ class Coordinates:
     topics : array, shape (n_studies, n_topics)
         Weights that sum to one; zeros where unknown.
     topic_names : tuple of str
+    name : str
+        Id in the catalog, also for a simulated twin.
     standardised : bool
         Whether Talairach coordinates have been moved to MNI space.
     simulated : bool
@@ -92,6 +96,7 @@ class Coordinates:
     title: NDArray
     topics: NDArray
     topic_names: tuple[str, ...] = ()
+    name: str = "own"
     standardised: bool = False
     simulated: bool = False
     log: tuple[str, ...] = field(default=(), repr=False)
@@ -111,7 +116,7 @@ class Coordinates:
         if not np.isfinite(self.xyz_mm).all():
             row = int(np.flatnonzero(~np.isfinite(self.xyz_mm).all(1))[0])
             raise ValueError(f"focus {row} is at {self.xyz_mm[row]}: a coordinate is missing or not a number")
-        unknown = set(np.unique(self.space)) - set(SPACES)
+        unknown = set(np.unique(self.space).tolist()) - set(SPACES)
         if unknown:
             raise ValueError(
                 f"space {sorted(unknown)[0]!r} is none of {', '.join(SPACES)}; is it another template?"
@@ -319,16 +324,21 @@ class Coordinates:
         ------
         ValueError
             If the file is not one of those.
+        FileNotFoundError
+            If there is none.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
                 values = {f.name: file[f.name] for f in fields(cls)}
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except FileNotFoundError:
+            raise
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{path} is not a corpus of coordinates: {error}") from None
         for name in ("standardised", "simulated"):
             values[name] = bool(values[name])
         for name in ("topic_names", "log"):
             values[name] = tuple(values[name].tolist())
+        values["name"] = str(values["name"])
         return cls(**values)
 
 

@@ -3,6 +3,8 @@
 pandas reads the tables; NiMARE is needed only to hand a corpus over to it.
 """
 
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ NEUROSYNTH = "data-neurosynth_version-7_"
 TOPICS = "vocab-LDA50_source-abstract_type-weight_features.npz"
 TOPIC_NAMES = "vocab-LDA50_vocabulary.txt"
 NEUROQUERY = "data-neuroquery_version-1_"
+ABSTRACTS = "vocab-neuroquery7547_source-abstract_type-count_features.npz"
+WORDS = "vocab-neuroquery7547_vocabulary.txt"
 
 
 def load_neurosynth(folder: Path | None = None, clean: bool = True) -> Coordinates:
@@ -46,24 +50,25 @@ def load_neurosynth(folder: Path | None = None, clean: bool = True) -> Coordinat
     """
     if folder is None:
         folder = catalog.require("neurosynth")[0].parent
-    columns = ["id", "table_id", "peak_id", "x", "y", "z"]
-    foci = _table(folder / f"{NEUROSYNTH}coordinates.tsv.gz", columns)
-    studies = _table(folder / f"{NEUROSYNTH}metadata.tsv.gz", ["id", "space", "title", "year", "journal"])
+    files = [folder / f"{NEUROSYNTH}{name}.tsv.gz" for name in ("coordinates", "metadata")]
+    foci = _table(files[0], ["id", "table_id", "peak_id", "x", "y", "z"])
+    studies = _table(files[1], ["id", "year"], ["space", "title", "journal"])
     topics, names = _topics(folder, len(studies))
     titles = studies["title"].fillna("").to_numpy(str)
     check_row_order(topics, names, titles, folder / f"{NEUROSYNTH}{TOPICS}")
     corpus = _corpus(
         foci,
         studies,
-        folder,
-        table=foci["table_id"].to_numpy(),
-        focus_id=foci["peak_id"].to_numpy(),
+        files,
+        table=foci["table_id"].to_numpy(np.int64),
+        focus_id=foci["peak_id"].to_numpy(np.int64),
         space=studies["space"].fillna("UNKNOWN").to_numpy(str),
         year=studies["year"].to_numpy(float),
         journal=studies["journal"].fillna("").to_numpy(str),
         title=titles,
         topics=topics,
         topic_names=names,
+        name="neurosynth",
     )
     return cleaned(corpus) if clean else corpus
 
@@ -80,17 +85,19 @@ def load_neuroquery(folder: Path | None = None, clean: bool = True) -> Coordinat
     """
     if folder is None:
         folder = catalog.require("neuroquery")[0].parent
-    foci = _table(folder / f"{NEUROQUERY}coordinates.tsv.gz", ["id", "table_id", "x", "y", "z"])
-    studies = _table(folder / f"{NEUROQUERY}metadata.tsv.gz", ["id", "title"])
+    files = [folder / f"{NEUROQUERY}{name}.tsv.gz" for name in ("coordinates", "metadata")]
+    foci = _table(files[0], ["id", "x", "y", "z"], ["table_id"])
+    studies = _table(files[1], ["id"], ["title"])
     tables = foci["id"].astype(str) + " " + foci["table_id"].astype(str)
     corpus = _corpus(
         foci,
         studies,
-        folder,
+        files,
         table=np.unique(tables.to_numpy(str), return_inverse=True)[1],
         focus_id=np.arange(len(foci)) + (1 << 40),  # away from the other corpus's numbers
         space=np.full(len(studies), "UNKNOWN"),
         title=studies["title"].fillna("").to_numpy(str),
+        name="neuroquery",
     )
     return cleaned(corpus) if clean else corpus
 
@@ -133,14 +140,20 @@ def check_row_order(topics: NDArray, names: tuple[str, ...], titles: NDArray, pa
 
     A study whose title has a topic's leading word should weigh that topic more than others do.
     """
-    lowered = np.char.lower(titles)
+    lines = [title.lower().replace("\n", " ") for title in titles.tolist()]
+    text = "\n".join(lines)
+    starts = np.cumsum([0] + [len(line) + 1 for line in lines[:-1]])
     higher, tested = 0, 0
     for name, weight in zip(names, topics.T, strict=True):
-        words = [w for w in name.split("_")[1:2] if len(w) >= 5]
-        found = np.zeros(len(titles), bool)
-        for word in words:
-            found |= np.char.find(lowered, word) >= 0
-        if 10 <= found.sum() < len(titles) / 2:
+        word = "".join(name.split("_")[1:2])
+        if len(word) < 5:
+            continue
+        at = [text.find(word)]
+        while at[-1] >= 0:
+            at.append(text.find(word, at[-1] + 1))
+        found = np.zeros(len(lines), bool)
+        found[np.searchsorted(starts, at[:-1], side="right") - 1] = True
+        if 10 <= found.sum() < len(lines) / 2:
             tested += 1
             higher += weight[found].mean() > 1.5 * weight[~found].mean()
     if tested >= 5 and higher < 0.8 * tested:
@@ -176,8 +189,8 @@ def from_nimare(dataset) -> Coordinates:
     return tiny(xyz, study[order], id=ids, standardised=True)
 
 
-def _table(path: Path, columns: list[str]):
-    """A gzipped table with these columns, whole and with finite coordinates."""
+def _table(path: Path, numbers: Sequence[str], texts: Sequence[str] = ()):
+    """A gzipped table with these columns, whole and with finite numbers; a year may be missing."""
     import pandas
 
     if not path.is_file():
@@ -186,21 +199,27 @@ def _table(path: Path, columns: list[str]):
         table = pandas.read_table(path)
     except EOFError:
         raise ValueError(f"{path} ends in the middle: a download that broke off; fetch it again") from None
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a gzipped table: {error}") from None
-    missing = [name for name in columns if name not in table]
+    except (
+        pandas.errors.ParserError,
+        pandas.errors.EmptyDataError,
+        OSError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        raise ValueError(f"{path} is not a gzipped table: {error}; fetch it again") from None
+    missing = [name for name in (*numbers, *texts) if name not in table]
     if missing:
         raise ValueError(
             f"{path} has no column {missing[0]!r}, only {', '.join(table)}; is it another version?"
         )
-    for name in {"x", "y", "z"} & set(columns):
+    for name in numbers:
         try:
             values = table[name].to_numpy(float)
         except ValueError as error:
             raise ValueError(f"{path}, column {name!r}: {error}") from None
-        if not np.isfinite(values).all():
+        if name != "year" and not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise ValueError(f"{path}, line {row + 2}: {name} is {values[row]}; a coordinate is missing")
+            raise ValueError(f"{path}, line {row + 2}: {name} is {values[row]}; a number is missing")
     return table
 
 
@@ -224,30 +243,67 @@ def _topics(folder: Path, n_studies: int) -> tuple[NDArray, tuple[str, ...]]:
             f"{path} holds {weights.shape} weights for {n_studies} studies and {len(names)} topics; "
             "the files are not of one version"
         )
+    if not np.isfinite(weights).all():
+        raise ValueError(f"{path}: {(~np.isfinite(weights)).sum()} weights are not finite")
     return weights, names
 
 
-def _corpus(foci, studies, folder: Path, **known) -> Coordinates:
+def _corpus(foci, studies, files: Sequence[Path], **known) -> Coordinates:
     """Foci and studies joined by id, sorted by study."""
     ids = studies["id"].to_numpy()
     if len(np.unique(ids)) != len(ids):
-        raise ValueError(f"{folder}: {len(ids) - len(np.unique(ids))} study ids of the metadata occur twice")
+        raise ValueError(f"{files[1]}: {len(ids) - len(np.unique(ids))} study ids occur more than once")
     order = np.argsort(ids)
     at = np.searchsorted(ids[order], foci["id"].to_numpy())
     row = order[np.minimum(at, len(ids) - 1)]
     lost = ids[row] != foci["id"].to_numpy()
     if lost.any():
         raise ValueError(
-            f"{folder}: {lost.sum()} foci are of studies that the metadata do not have, the first of study "
-            f"{foci['id'].to_numpy()[lost][0]}; the files are not of one version"
+            f"{files[0]}: {lost.sum()} foci are of studies that {files[1].name} does not have, the first of "
+            f"study {foci['id'].to_numpy()[lost][0]}; the files are not of one version"
+        )
+    empty = np.bincount(row, minlength=len(ids)) == 0
+    if empty.any():
+        raise ValueError(
+            f"{files[1]}: {empty.sum()} studies have no foci in {files[0].name}, the first is {ids[empty][0]}; "
+            "the files are not of one version"
         )
     by_study = np.argsort(row, kind="stable")
     for name in ("table", "focus_id"):
         known[name] = known[name][by_study]
-    blank = tiny(np.zeros((0, 3)), [])
-    empty = {
-        name: np.full(len(ids), np.nan if name == "year" else "") for name in ("year", "journal", "title")
+    blank = {
+        "year": np.full(len(ids), np.nan),
+        "journal": np.full(len(ids), ""),
+        "title": np.full(len(ids), ""),
+        "topics": np.zeros((len(ids), 0), np.float32),
     }
-    empty |= {"topics": np.zeros((len(ids), 0), np.float32), "topic_names": blank.topic_names}
     xyz = foci[["x", "y", "z"]].to_numpy(float)[by_study]
-    return Coordinates(xyz, row[by_study], id=ids, **(empty | known))
+    try:
+        return Coordinates(xyz, row[by_study], id=ids, **(blank | known))
+    except ValueError as error:  # what no table of its own can tell, such as the name of a space
+        raise ValueError(f"{files[1]}: {error}") from None
+
+
+def load_abstracts(folder: Path | None = None):
+    """Word counts of the abstracts of NeuroQuery's studies: ids, counts (study, word) and the words.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file is missing, or the three do not belong together.
+    """
+    import scipy.sparse as sp
+
+    if folder is None:
+        folder = catalog.require("neuroquery")[0].parent
+    path = folder / f"{NEUROQUERY}{ABSTRACTS}"
+    ids = _table(folder / f"{NEUROQUERY}metadata.tsv.gz", ["id"])["id"].to_numpy()
+    words = (folder / f"{NEUROQUERY}{WORDS}").read_text(encoding="utf-8").split("\n")
+    words = [line.split(",")[0].strip() for line in words if line.strip()]
+    try:
+        counts = sp.load_npz(path).tocsr()
+    except Exception as error:
+        raise ValueError(f"{path} is not a sparse matrix: {error}") from None
+    if counts.shape != (len(ids), len(words)):
+        raise ValueError(f"{path} holds {counts.shape} counts for {len(ids)} studies and {len(words)} words")
+    return ids, counts, words

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from neurolib.runs import viewer_files
 from neurolib.runs.project import PageError, Project, write_atomic
 
 
@@ -23,7 +24,10 @@ def build(project: Project) -> Path:
     PageError
         If Sphinx warns or fails, or a page of the table of contents is missing afterwards.
     """
-    copy_assets(project.root / "build" / "assets")
+    assets = project.root / "build" / "assets"
+    copy_assets(assets)
+    if viewer_files.publish(project, assets / viewer_files.FOLDER):
+        viewer_files.copy_niivue(assets)
     toc, left_out = table_of_contents(project)
     for page in left_out:
         print(f"left out, never run: {page}", file=sys.stderr)

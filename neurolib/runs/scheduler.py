@@ -107,6 +107,19 @@ def run_jobs(
     return [outcomes[i] for i in range(len(jobs))]
 
 
+def keep_bytecode(env: dict[str, str], root: Path) -> dict[str, str]:
+    """Where Python is told to keep no bytecode, keep it in our build folder instead.
+
+    Containers set that variable; without bytecode every page compiles torch and its company
+    anew, twice, which takes longer than many pages.
+    """
+    if not env.get("PYTHONDONTWRITEBYTECODE"):
+        return env
+    place = env.get("PYTHONPYCACHEPREFIX") or str(root / "build" / "bytecode")
+    kept = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": place}
+
+
 def _lock_folder() -> Path:
     return Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache") / "neurolib"
 
@@ -115,6 +128,7 @@ def _run_one(project: Project, job: Job, gpu: str, cores: int, show: "_Progress"
     # pages side by side share the cores; with more threads than cores they wait for each other for minutes
     limits = {name: str(cores) for name in THREADS}
     env = limits | os.environ | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu != NO_GPU else {})
+    env = keep_bytecode(env, project.root)
     spec = json.dumps(
         {"root": str(project.root), "place": project.place, "job": asdict(job), "key": key(project, job)}
     )

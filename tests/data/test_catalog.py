@@ -57,7 +57,9 @@ def command(*words):
 def test_the_catalog_holds_the_benchmark_and_the_small_recordings():
     entries = catalog.datasets()
     nlb = {"area2_bump", "mc_maze", "mc_maze_large", "mc_maze_medium", "mc_maze_small", "mc_rtt", "dmfc_rsg"}
-    assert nlb | {"spykesml_s1", "spykesml_m1", "centuri_grasp", "mc_maze_trials"} == set(entries)
+    small = {"spykesml_s1", "spykesml_m1", "centuri_grasp", "mc_maze_trials"}
+    coordinates = {"neurosynth", "neuroquery", "neurovault_testmaps"}
+    assert nlb | small | coordinates == set(entries)
     for id in nlb:
         assert entries[id].licence == "CC-BY-4.0"
         assert entries[id].folder == id

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from neurolib.runs import scheduler
-from neurolib.runs.scheduler import Outcome, visible_gpus
+from neurolib.runs.scheduler import Outcome, keep_bytecode, visible_gpus
 
 
 class FakeRuns:
@@ -96,6 +96,14 @@ def test_no_more_pages_at_once_than_asked_for(checkout, fake):
 def test_the_gpus_are_those_that_the_environment_leaves(monkeypatch, value, gpus):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
     assert visible_gpus() == gpus
+
+
+def test_bytecode_is_kept_in_the_build_folder_where_python_may_not_keep_it(tmp_path):
+    mine = str(tmp_path / "build" / "bytecode")
+    no = {"PYTHONDONTWRITEBYTECODE": "1"}
+    assert keep_bytecode({"HOME": "/"} | no, tmp_path) == {"HOME": "/", "PYTHONPYCACHEPREFIX": mine}
+    assert keep_bytecode({"PYTHONPYCACHEPREFIX": "/x"} | no, tmp_path) == {"PYTHONPYCACHEPREFIX": "/x"}
+    assert keep_bytecode({"HOME": "/"}, tmp_path) == {"HOME": "/"}
 
 
 def test_the_scoreboard_runs_last_wherever_it_was_named(checkout, fake):

@@ -4,6 +4,7 @@ All models of this folder share what stands here: the smoothed density of all fo
 start from and are scored against, and a field on coarse nodes that bends it.
 """
 
+import warnings
 from functools import cached_property
 
 import numpy as np
@@ -129,7 +130,9 @@ class NodeField(nn.Module):
         matrix = torch.sparse_coo_tensor(
             pairs, torch.from_numpy(values.astype(np.float32)), shape, check_invariants=False
         )
-        matrix = matrix.coalesce().to_sparse_csr()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+            matrix = matrix.coalesce().to_sparse_csr()
         for part in ("crow_indices", "col_indices", "values"):
             self.register_buffer(f"{name}_{part}", getattr(matrix, part)(), persistent=False)
 
@@ -160,9 +163,13 @@ class NodeField(nn.Module):
 
     def forward(self, field: Tensor) -> Tensor:
         """Log density of every voxel for fields ``(batch, n_nodes)``, shape (batch, n_voxels)."""
+        with torch.autocast(field.device.type, enabled=False):  # sparse products have no bfloat16
+            return self._log_density(field.float())
+
+    def _log_density(self, field: Tensor) -> Tensor:
         shape = (self.n_voxels, self.n_nodes)
         spread = self._matrix("spread", shape), self._matrix("gather", shape[::-1])
-        return torch.log_softmax(self.log_base + _Interpolation.apply(field.float(), *spread), dim=1)
+        return torch.log_softmax(self.log_base + _Interpolation.apply(field, *spread), dim=1)
 
 
 class _Interpolation(torch.autograd.Function):

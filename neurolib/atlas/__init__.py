@@ -1,0 +1,1 @@
+"""The trained atlas as an artefact: what leaves the package and works without it."""
