@@ -1,4 +1,4 @@
-"""The command line: `neurolib run | book | data | bench | golden | test-recorded`."""
+"""The command line: `neurolib run | book | data | atlas | bench | golden | test-recorded`."""
 
 import argparse
 import sys
@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
+    from neurolib.atlas import commands as atlas
     from neurolib.data import commands
 
     top = argparse.ArgumentParser(
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     bench.set_defaults(handler=_bench)
 
     commands.add_parser(sub)
+    atlas.add_parser(sub)
     return top
 
 

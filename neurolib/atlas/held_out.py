@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurolib.atlas.corpus import AtlasCorpus
-from neurolib.data.coordinate_splits import HoldOut, hide_half, hide_table
+from neurolib.data.coordinate_splits import HoldOut, hide_all, hide_half, hide_table
 from neurolib.metrics.density_gain import Gain, gain
-from neurolib.models.coordinates.density_model import DensityModel, hide_all
+from neurolib.models.coordinates.density_model import DensityModel
 from neurolib.models.coordinates.stacking import Stack, study_features
 
 TASKS = {"half": hide_half, "table": hide_table, "text": hide_all}

@@ -138,3 +138,19 @@ def hide_table(corpus: Coordinates, studies: NDArray, seed: int = 3, at_least: i
     of = [np.repeat(np.arange(len(chosen)), [len(r) for r in part]) for part in (seen, hidden)]
     joined = [np.concatenate(part) if part else np.zeros(0, int) for part in (seen, hidden)]
     return HoldOut(np.array(chosen, int), joined[0], of[0].astype(int), joined[1], of[1].astype(int))
+
+
+def hide_all(corpus: Coordinates, studies: NDArray) -> HoldOut:
+    """Hide every focus of some studies that have any, for models that read topics alone.
+
+    Examples
+    --------
+    >>> from neurolib.data.coordinates import tiny
+    >>> task = hide_all(tiny(np.zeros((3, 3)), study=[0, 0, 1]), [1, 0])
+    >>> task.hidden, task.hidden_of, len(task.seen)
+    (array([2, 0, 1]), array([0, 1, 1]), 0)
+    """
+    studies = np.asarray(studies, int)
+    studies = studies[corpus.counts[studies] > 0]
+    of, none = np.repeat(np.arange(len(studies)), corpus.counts[studies]), np.zeros(0, int)
+    return HoldOut(studies, none, none, corpus.foci(studies), of)

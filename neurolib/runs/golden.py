@@ -29,12 +29,19 @@ def on_recorded(project: Project, page: str) -> Job | None:
 
     for job in (with_source(project, page, "recorded", name) for name in ("", *project.variants(page))):
         dataset = job.params.get("dataset", _default(project, page, "dataset"))
-        if dataset is None or catalog.is_present(sets.SETS[dataset].recorded):
+        wanted = [sets.SETS[dataset].recorded] if dataset else _read_by(project, page)
+        missing = [id for id in wanted if not catalog.is_present(id)]
+        if not missing:
             return job
-    print(
-        f"{page}: not run, {sets.SETS[dataset].recorded} is not in {catalog.folder(sets.SETS[dataset].recorded)}"
-    )
+    print(f"{page}: not run, {missing[0]} is not in {catalog.folder(missing[0])}")
     return None
+
+
+def _read_by(project: Project, page: str) -> list[str]:
+    """Ids of the data that the golden run of a page read."""
+    path = replace(project, place="golden").results / f"{page}.quick.json"
+    stamp = json.loads(path.read_text("utf-8"))["stamp"] if path.exists() else {"data": []}
+    return [entry["id"] for entry in stamp["data"]]
 
 
 def _default(project: Project, page: str, name: str):

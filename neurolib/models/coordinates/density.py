@@ -76,7 +76,7 @@ def smoothed_density(
     ValueError
         If there are no foci.
     """
-    counts = np.bincount(np.asarray(voxels), weights, grid.n_voxels)
+    counts = np.bincount(np.asarray(voxels, int), weights, grid.n_voxels)
     total = counts.sum()
     if not total > 0:
         raise ValueError("no foci to take a density of")
@@ -101,6 +101,9 @@ class NodeField(nn.Module):
     Attributes
     ----------
     n_nodes : int
+    centres_mm : Tensor, shape (n_nodes, 3)
+    corners : Tensor of int, shape (n_voxels, 8)
+        Nodes whose mean is the interpolated value at each voxel.
     """
 
     def __init__(self, grid: Grid, log_base: ArrayLike, fwhm_mm: float = 14.0):
@@ -121,7 +124,15 @@ class NodeField(nn.Module):
         shape = (grid.n_voxels, self.n_nodes)
         self._sparse("spread", pairs, weight[used], shape)
         self._sparse("gather", pairs[::-1], weight[used], shape[::-1])
-        index, kernel = _kernel(grid, nodes * 2 * grid.voxel_mm + grid.origin_mm, fwhm_mm)
+        places = nodes * 2 * grid.voxel_mm + grid.origin_mm
+        index, kernel = _kernel(grid, places, fwhm_mm)
+        around = base[:, None] + corners * part[:, None]  # a voxel on a node has it repeated
+        numbers = np.ravel_multi_index(tuple(nodes.T), tuple(nodes.max(0) + 1))
+        near = np.searchsorted(
+            numbers, np.ravel_multi_index(tuple(around.reshape(-1, 3).T), tuple(nodes.max(0) + 1))
+        )
+        self.register_buffer("centres_mm", torch.from_numpy(places).float(), persistent=False)
+        self.register_buffer("corners", torch.from_numpy(near.reshape(-1, 8)), persistent=False)
         self.register_buffer("index", torch.from_numpy(index), persistent=False)
         self.register_buffer("kernel", torch.from_numpy(kernel), persistent=False)
 

@@ -118,19 +118,3 @@ def part(hold_out: HoldOut, start: int, stop: int) -> HoldOut:
         hold_out.hidden[hidden],
         hold_out.hidden_of[hidden] - start,
     )
-
-
-def hide_all(corpus: Coordinates, studies: ArrayLike) -> HoldOut:
-    """Hide every focus of some studies that have any, for models that read topics alone.
-
-    Examples
-    --------
-    >>> from neurolib.data.coordinates import tiny
-    >>> task = hide_all(tiny(np.zeros((3, 3)), study=[0, 0, 1]), [1, 0])
-    >>> task.hidden, task.hidden_of, len(task.seen)
-    (array([2, 0, 1]), array([0, 1, 1]), 0)
-    """
-    studies = np.asarray(studies, int)
-    studies = studies[corpus.counts[studies] > 0]
-    of, none = np.repeat(np.arange(len(studies)), corpus.counts[studies]), np.zeros(0, int)
-    return HoldOut(studies, none, none, corpus.foci(studies), of)

@@ -92,6 +92,7 @@ class DensityVAE(LatentDensity):
     def __init__(self, cfg: DensityVAEConfig, grid: Grid, log_base: ArrayLike):
         super().__init__()
         self.cfg, self.n_latent, self.n_condition = cfg, cfg.latent, cfg.condition
+        self.grid = grid
         self.field = NodeField(grid, log_base, cfg.fwhm_mm)
         self.register_buffer("mirror", torch.from_numpy(grid.mirror).long(), persistent=False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))

@@ -227,7 +227,7 @@ class LadderVAE(LatentDensity):
         batch = batch | {"voxels": torch.where(flipped, self.mirror[batch["voxels"]], batch["voxels"])}
         if cfg.condition:
             without = torch.rand(n, 1, device=mask.device) < cfg.condition_dropout
-            batch["condition"] = torch.where(without, self.blank, batch["condition"])
+            batch["condition"] = torch.where(without, self.blank, self.told(batch))
         return batch, shown(mask, batch.get("table"), cfg.keep, cfg.hide_table)
 
     def _described(self, condition: Tensor | None, n: int) -> Tensor:

@@ -252,7 +252,7 @@ class PointVAE(LatentDensity):
         }
         if cfg.condition:
             without = torch.rand(n, 1, device=mask.device) < cfg.condition_dropout
-            batch["condition"] = torch.where(without, self.blank, batch["condition"])
+            batch["condition"] = torch.where(without, self.blank, self.told(batch))
         return batch, shown(mask, batch.get("table"), cfg.keep, cfg.hide_table)
 
 

@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurolib.data.coordinate_splits import hide_half
+from neurolib.data.coordinate_splits import hide_all, hide_half
 from neurolib.models.coordinates import density_model
 from neurolib.models.coordinates.components import ComponentsConfig
 from neurolib.models.coordinates.density import smoothed_density
-from neurolib.models.coordinates.density_model import hide_all
 from neurolib.models.coordinates.factors import FactorsConfig
 from neurolib.models.coordinates.global_density import GlobalDensityConfig
 from neurolib.models.coordinates.local import LocalConfig

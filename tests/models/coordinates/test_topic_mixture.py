@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurolib.models.coordinates.density_model import hide_all
+from neurolib.data.coordinate_splits import hide_all
 from neurolib.models.coordinates.topic_mixture import FLOOR, TopicMixtureConfig, explained
 
 TRAIN = np.arange(240)
