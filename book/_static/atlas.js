@@ -493,13 +493,18 @@ const NeuroAtlas = (() => {
     scene.controls.append(rows);
     const brain = new Uint8Array(topics[0].values.length);
     topics.forEach(({ values }) => values.forEach((value, v) => { if (value) brain[v] = 1; }));
+    const nearest = (at) => { // a named point is a hint, not a parcellation: its distance is said
+      const found = (o.places ?? []).map(({ name, xyz }) => [Math.hypot(...xyz.map((x, k) => x - at[k])), name]).sort((a, b) => a[0] - b[0])[0];
+      return found && `Nearest named region: ${found[1]}, ${Math.round(found[0])} mm away`;
+    };
     const read = (at) => {
       const index = topics[0].index(at);
       if (!brain[index]) return;
       const { share, values } = together(topics, o.prior, index);
       pane.show(new Volume(maps.shape, maps.mm, maps.origin, values.map((value, v) => brain[v] ? value : 0)));
       const best = share.map((p, t) => [p, t]).sort((a, b) => b[0] - a[0]).slice(0, 8);
-      rows.replaceChildren(...best.map(([p, t]) => {
+      const place = nearest(at);
+      rows.replaceChildren(...(place ? [make("p", { className: "na-note", textContent: place })] : []), ...best.map(([p, t]) => {
         const bar = make("i");
         bar.style.width = `${100 * p / best[0][0]}%`;
         return make("div", { className: "na-row" }, make("span", { textContent: o.labels[t] }), make("span", { className: "na-share" }, bar), make("output", { textContent: `${(100 * p).toFixed(1)} %` }));

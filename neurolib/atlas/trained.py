@@ -76,6 +76,9 @@ class AtlasConfig:
     n_members : int
         Autoencoders with different seeds, whose densities are averaged; the first is the one that
         is looked into.
+    plain : bool
+        Also train one that is told nothing of a study and from which no whole table is hidden: the
+        better one where foci are hidden one by one.
     steps, batch_size : int
     lr : float
     text_hidden, text_steps : int
@@ -83,7 +86,8 @@ class AtlasConfig:
     """
 
     vae: DensityVAEConfig = field(default_factory=DensityVAEConfig)
-    n_members: int = 2
+    n_members: int = 1
+    plain: bool = True
     steps: int = 2000
     batch_size: int = 128
     lr: float = 1e-3
@@ -133,6 +137,7 @@ class Atlas:
     corpus : AtlasCorpus
     cfg : AtlasConfig
     members : list of DensityVAE
+    plain : DensityVAE or None
     text : TextDensity
     topics : TopicMixture
     held_out : HeldOut
@@ -140,8 +145,8 @@ class Atlas:
         When and how it was trained.
     """
 
-    def __init__(self, corpus: AtlasCorpus, cfg: AtlasConfig, members, text, topics, held_out, about):
-        self.corpus, self.cfg, self.members, self.text = corpus, cfg, members, text
+    def __init__(self, corpus: AtlasCorpus, cfg: AtlasConfig, members, plain, text, topics, held_out, about):
+        self.corpus, self.cfg, self.members, self.plain, self.text = corpus, cfg, members, plain, text
         self.topics, self.held_out, self.about = topics, held_out, about
 
     def __repr__(self):
@@ -207,7 +212,7 @@ def train(
     """
     start = time.perf_counter()
     held_out = HeldOut.of(corpus)
-    text, members = _untrained(corpus, cfg)
+    text, members, plain = _untrained(corpus, cfg)
     tensors = training_tensors(
         corpus.corpus, corpus.voxels, corpus.split.train, corpus.split.valid, corpus.description
     )
@@ -230,10 +235,18 @@ def train(
         held_out.add(
             "ensemble", NetworkDensity(corpus.grid, networks, corpus.base, corpus.description), corpus
         )
+    parts = [text, networks]
+    if plain is not None:
+        say(f"plain autoencoder, {cfg.steps} steps")
+        fit(plain, *tensors, cfg.training(cfg.steps, cfg.seed, device, weight_decay=1e-2))
+        held_out.add(
+            "plain autoencoder", NetworkDensity(corpus.grid, plain.cpu(), corpus.base, None), corpus, COMPLETE
+        )
+        parts.append(plain)
     say("pools of text and foci")
     pools = {}
     for task in held_out.tasks:
-        pools[task] = FieldPool(text.field, [text, networks])
+        pools[task] = FieldPool(text.field, parts)
         valid = held_out.hold_outs[f"{task} valid"]
         pools[task].fit(hold_out_tensors(corpus.corpus, corpus.voxels, valid, corpus.description))
         held_out.add(
@@ -252,7 +265,7 @@ def train(
         "steps": histories[0].step,
         "exponents": {task: pool.exponents.tolist() for task, pool in pools.items()},
     }
-    return Atlas(corpus, cfg, members, text, models["topics"][0], held_out, about)
+    return Atlas(corpus, cfg, members, plain, text, models["topics"][0], held_out, about)
 
 
 def trained(
@@ -327,11 +340,15 @@ def _meaning(source: str) -> str:
     return ast.dump(tree)
 
 
-def _untrained(corpus: AtlasCorpus, cfg: AtlasConfig) -> tuple[TextDensity, list[DensityVAE]]:
+def _untrained(
+    corpus: AtlasCorpus, cfg: AtlasConfig
+) -> tuple[TextDensity, list[DensityVAE], DensityVAE | None]:
     width, log_base = corpus.description.shape[1], np.log(corpus.base)
     text = TextDensityConfig(width, cfg.text_hidden).build(corpus.grid, log_base, cfg.seed)
     vae = replace(cfg.vae, condition=corpus.n_brief)
-    return text, [vae.build(corpus.grid, log_base, cfg.seed + k) for k in range(cfg.n_members)]
+    members = [vae.build(corpus.grid, log_base, cfg.seed + k) for k in range(cfg.n_members)]
+    plain = replace(cfg.vae, condition=0, hide_table=0.0).build(corpus.grid, log_base, cfg.seed)
+    return text, members, plain if cfg.plain else None
 
 
 def _keep(atlas: Atlas, here: Path) -> None:
@@ -342,6 +359,8 @@ def _keep(atlas: Atlas, here: Path) -> None:
         checkpoints.save_weights(part / "text.pt", atlas.text)
         for k, member in enumerate(atlas.members):
             checkpoints.save_weights(part / f"member{k}.pt", member)
+        if atlas.plain is not None:
+            checkpoints.save_weights(part / "plain.pt", atlas.plain)
         np.savez(
             part / "topics.npz",
             maps=atlas.topics.topic_maps,
@@ -360,17 +379,20 @@ def _keep(atlas: Atlas, here: Path) -> None:
 
 def _read(corpus: AtlasCorpus, cfg: AtlasConfig, here: Path) -> Atlas:
     try:
-        text, members = _untrained(corpus, cfg)
+        text, members, plain = _untrained(corpus, cfg)
         checkpoints.load_weights(here / "text.pt", text).eval()
         for k, member in enumerate(members):
             checkpoints.load_weights(here / f"member{k}.pt", member).eval()
+        if plain is not None:
+            checkpoints.load_weights(here / "plain.pt", plain).eval()
         topics = TopicMixtureConfig().build(corpus.grid)
         with np.load(here / "topics.npz", allow_pickle=False) as file:
             topics.topic_maps, topics.topic_shares, topics.base = file["maps"], file["shares"], file["base"]
         held_out = HeldOut.of(corpus).restore(here / "held_out.npz")
         about = json.loads((here / "about.json").read_text("utf-8"))
     except (OSError, ValueError, KeyError) as error:
+        what = str(error).splitlines()[0]
         raise ValueError(
-            f"the atlas in {here} is damaged ({error}); delete the folder to train it again"
+            f"the atlas in {here} is damaged ({what}); delete the folder to train it again"
         ) from None
-    return Atlas(corpus, cfg, members, text, topics, held_out, about)
+    return Atlas(corpus, cfg, members, plain, text, topics, held_out, about)

@@ -241,7 +241,7 @@ class Coordinates:
         ValueError
             If a focus is too far outside; :meth:`inside` drops those.
         """
-        found = grid.snap(self.dequantised())
+        found = grid.snap(self.dequantised(), max(8.0, 3**0.5 * grid.voxel_mm))  # one coarse voxel aside, too
         if (found < 0).any():
             row = int(np.flatnonzero(found < 0)[0])
             raise ValueError(
@@ -311,10 +311,10 @@ class Coordinates:
             **both,
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, compress: bool = True) -> None:
         """Write an ``.npz`` without pickles."""
         values = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
-        np.savez_compressed(path, **values)
+        (np.savez_compressed if compress else np.savez)(path, **values)
 
     @classmethod
     def load(cls, path: Path) -> "Coordinates":

@@ -3,14 +3,17 @@
 pandas reads the tables; NiMARE is needed only to hand a corpus over to it.
 """
 
+import contextlib
+import hashlib
+import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurolib.data import catalog
+from neurolib.data import brain, catalog, coordinates
 from neurolib.data.brain import Grid
 from neurolib.data.coordinates import Coordinates, tiny
 
@@ -22,7 +25,7 @@ ABSTRACTS = "vocab-neuroquery7547_source-abstract_type-count_features.npz"
 WORDS = "vocab-neuroquery7547_vocabulary.txt"
 
 
-def load_neurosynth(folder: Path | None = None, clean: bool = True) -> Coordinates:
+def load_neurosynth(folder: Path | None = None, clean: bool = True, cache: Path | None = None) -> Coordinates:
     """Neurosynth, version 7: 14,371 studies with 507,891 foci and 50 topics of their abstracts.
 
     Parameters
@@ -31,6 +34,9 @@ def load_neurosynth(folder: Path | None = None, clean: bool = True) -> Coordinat
         Where the files lie; by default the data folder, where they must be the published ones.
     clean : bool
         Move Talairach coordinates to MNI space, drop duplicates and foci outside the brain.
+    cache : Path, optional
+        Folder that keeps what was read, under the hash of the files and of this code. By default
+        ``corpora`` in the user's cache for the files of the data folder, and none for others.
 
     Returns
     -------
@@ -50,12 +56,19 @@ def load_neurosynth(folder: Path | None = None, clean: bool = True) -> Coordinat
     """
     if folder is None:
         folder = catalog.require("neurosynth")[0].parent
-    files = [folder / f"{NEUROSYNTH}{name}.tsv.gz" for name in ("coordinates", "metadata")]
+        cache = cache or catalog.user_cache() / "corpora"
+    names = ("coordinates.tsv.gz", "metadata.tsv.gz", TOPICS, TOPIC_NAMES)
+    files = [folder / f"{NEUROSYNTH}{name}" for name in names]
+    return _kept(cache, files, clean, _read_neurosynth)
+
+
+def _read_neurosynth(files: list[Path]) -> Coordinates:
+    folder = files[0].parent
     foci = _table(files[0], ["id", "table_id", "peak_id", "x", "y", "z"])
     studies = _table(files[1], ["id", "year"], ["space", "title", "journal"])
-    topics, names = _topics(folder, len(studies))
+    topics, topic_names = _topics(folder, len(studies))
     titles = studies["title"].fillna("").to_numpy(str)
-    check_row_order(topics, names, titles, folder / f"{NEUROSYNTH}{TOPICS}")
+    check_row_order(topics, topic_names, titles, files[2])
     corpus = _corpus(
         foci,
         studies,
@@ -67,13 +80,13 @@ def load_neurosynth(folder: Path | None = None, clean: bool = True) -> Coordinat
         journal=studies["journal"].fillna("").to_numpy(str),
         title=titles,
         topics=topics,
-        topic_names=names,
+        topic_names=topic_names,
         name="neurosynth",
     )
-    return cleaned(corpus) if clean else corpus
+    return corpus
 
 
-def load_neuroquery(folder: Path | None = None, clean: bool = True) -> Coordinates:
+def load_neuroquery(folder: Path | None = None, clean: bool = True, cache: Path | None = None) -> Coordinates:
     """NeuroQuery, version 1: 13,459 studies with 469,260 foci, and titles; no year, journal or space.
 
     Parameters, returns and errors are those of :func:`load_neurosynth`.
@@ -85,7 +98,12 @@ def load_neuroquery(folder: Path | None = None, clean: bool = True) -> Coordinat
     """
     if folder is None:
         folder = catalog.require("neuroquery")[0].parent
+        cache = cache or catalog.user_cache() / "corpora"
     files = [folder / f"{NEUROQUERY}{name}.tsv.gz" for name in ("coordinates", "metadata")]
+    return _kept(cache, files, clean, _read_neuroquery)
+
+
+def _read_neuroquery(files: list[Path]) -> Coordinates:
     foci = _table(files[0], ["id", "x", "y", "z"], ["table_id"])
     studies = _table(files[1], ["id"], ["title"])
     tables = foci["id"].astype(str) + " " + foci["table_id"].astype(str)
@@ -99,7 +117,30 @@ def load_neuroquery(folder: Path | None = None, clean: bool = True) -> Coordinat
         title=studies["title"].fillna("").to_numpy(str),
         name="neuroquery",
     )
-    return cleaned(corpus) if clean else corpus
+    return corpus
+
+
+def _kept(
+    cache: Path | None, files: list[Path], clean: bool, read: Callable[[list[Path]], Coordinates]
+) -> Coordinates:
+    """Read files, or what an earlier call kept of the same bytes."""
+    if cache is None or not all(file.is_file() for file in files):
+        return cleaned(read(files)) if clean else read(files)
+    digest = hashlib.sha256(f"{read.__name__} {clean}".encode())
+    for source in (*files, Path(__file__), Path(coordinates.__file__), Path(brain.__file__)):
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    path = cache / f"{digest.hexdigest()[:32]}.npz"
+    with contextlib.suppress(FileNotFoundError, ValueError):  # absent, or cut short: made again
+        return Coordinates.load(path)
+    corpus = cleaned(read(files)) if clean else read(files)
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.part.npz")
+    try:
+        corpus.save(partial, compress=False)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return corpus
 
 
 def cleaned(corpus: Coordinates) -> Coordinates:

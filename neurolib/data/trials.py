@@ -51,7 +51,7 @@ class Trials:
     name : str
         Which dataset this is, for titles and messages.
     simulated : bool
-        True if no animal was recorded; pages say so wherever it matters.
+        True if nothing here was recorded; pages say so wherever it matters.
 
     Raises
     ------

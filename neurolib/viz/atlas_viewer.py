@@ -182,6 +182,7 @@ def voxel(
     labels: Sequence[str],
     *,
     values: Mapping[str, ArrayLike] | None = None,
+    places: Mapping[str, ArrayLike] | None = None,
     limit: float = 1.5,
     at_mm: Sequence[float] = (-44, -8, 52),
     note: str = "",
@@ -205,6 +206,8 @@ def voxel(
         Names of the topics.
     values : mapping of str to array, shape (n_voxels,), optional
         Other maps to read at the crosshair, under their names.
+    places : mapping of str to array, shape (3,), optional
+        Named points in mm; the nearest to the crosshair is said, with its distance.
     limit : float
         Nats at which the colours of the map end.
     at_mm, note
@@ -233,6 +236,9 @@ def voxel(
         "values": [
             {"label": label, "data": data.add("value", nifti(np.atleast_2d(value), grid))}
             for label, value in (values or {}).items()
+        ],
+        "places": [
+            {"name": place, "xyz": [round(float(x), 1) for x in xyz]} for place, xyz in (places or {}).items()
         ],
         "template": data.add("template", template_nifti()),
         "at": list(at_mm),
