@@ -157,8 +157,7 @@ atlas_viewer.slider(
     "latent-slider",
     folder,
     note="Labels are topics that a dimension correlates with in studies that "
-    "were not trained on: more of them (+) or less (−) towards the right. "
-    "Sources of the numbers are at the end of the page.",
+    "were not trained on: more of them (+) or less (−) towards the right.",
 )
 
 # %% [markdown]
@@ -255,7 +254,7 @@ report.put("n_tested", together.n_studies)
 # ```
 #
 # The best single dimension, {glue:text}`best`, gains {glue:text}`best_alone`, the least of the shown ones {glue:text}`worst_alone:+.3f`; all dimensions together gain {glue:text}`together`.
-# The map of zeros is the most typical study, not the mean over studies, so it is a weak opponent: {ref}`the mixtures <atlas-conditions>` are compared with the density of all foci instead.
+# The map of zeros is the most typical study, not the mean over studies, so it is a weak opponent: the other pages compare with the density of all foci instead.
 #
 # ## Is it what the model says?
 #

@@ -120,7 +120,7 @@ report.put("target", target)
 #
 # ## Volumes
 #
-# Each study becomes two volumes with voxels of 8 mm: its seen foci under Gaussians of 6 and 12 mm full width at half maximum.
+# Each study becomes two coarse volumes: its seen foci under a narrow and under a wide Gaussian.
 # The network sees half of a study's foci and is scored on the other half.
 
 # %%
@@ -132,19 +132,14 @@ mask[tuple(map(slice, grid.shape))] = grid.mask
 def volumes(hold_out):
     """Maps of the seen foci, the hidden foci and the condition of each study."""
     seen = np.isin(np.arange(data.n_foci), hold_out.seen)
-    few = data.keep(
-        seen, "seen"
-    )  # its studies are those of the hold-out, in order
+    few = data.keep(seen, "seen")  # the hold-out's studies, in order
     maps = np.zeros((len(hold_out.studies), len(kernels), *shape), np.float32)
     for k, kernel in enumerate(kernels):
         maps[:, k, mask] = kernel.dense(few)
     foci = padded(hold_out.hidden_of, voxels[hold_out.hidden], len(maps))
     told = corpus.description[hold_out.studies, : corpus.n_brief]
-    return {
-        "maps": torch.from_numpy(maps),
-        "foci": foci,
-        "condition": torch.from_numpy(told),
-    }
+    out = {"maps": torch.from_numpy(maps), "foci": foci}
+    return out | {"condition": torch.from_numpy(told)}
 
 
 chosen = {
@@ -334,7 +329,7 @@ report.claim(
 # - For foci, a list of places is the better description of a volume: it has the same content at a small part of the price.
 # - A sign error in a controller does not crash; it only makes the latents useless.
 # - A number that an untrained network reaches is not a criterion.
-# - **Not shown:** training on a graphics card, at 4 mm, with augmented kernels.
+# - **Not shown:** training on a graphics card, on a finer grid, with augmented kernels.
 #
 # **Try it:** `steps=600, width=8` and an hour; when does it leave the density of all foci?
 # **Sources:** {cite}`perez2018,shao2020`.

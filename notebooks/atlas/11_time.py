@@ -34,6 +34,7 @@ import torch
 from neurolib import report
 from neurolib.atlas.corpus import load_corpus
 from neurolib.atlas.trained import best_available, trained
+from neurolib.data.coordinate_simulator import CorpusSimulator
 from neurolib.metrics.drift import drift, yearly_bands
 from neurolib.metrics.generative import frechet_excess
 from neurolib.metrics.intervals import bootstrap_interval
@@ -57,8 +58,8 @@ studies, draw = corpus.corpus, np.random.default_rng(seed)
 # %% [markdown]
 # ## Codes that were not told the year
 #
-# The encoder of the atlas may be told a study's year.
-# For this page it is told nothing, so a code is made from a study's foci alone.
+# The atlas has an autoencoder that is told a study's topics and year, and a plain one that sees foci alone.
+# This page takes its codes from the plain one.
 # Topics come from the abstract.
 
 # %%
@@ -73,7 +74,7 @@ def encoded(rows):
     parts = []
     for block in np.array_split(rows, -(-len(rows) // 256)):
         batch = study_tensors(studies, corpus.voxels, block)
-        parts.append(atlas.vae.encode(batch["voxels"], batch["mask"])[0])
+        parts.append(atlas.plain.encode(batch["voxels"], batch["mask"])[0])
     return torch.cat(parts).double().numpy()
 
 
@@ -119,6 +120,39 @@ report.put("n_years", len(np.unique(year)))
 # "Shuffled years" is the 95th percentile of the same share with years shuffled among studies.
 # Two studies of one year differ nearly as much as two studies of any years.
 # A line over the years is one number instead of one per year, so it shows a slow movement that the comparison of all years with each other may miss.
+#
+# How large would a movement have to be to be found?
+# Years are shuffled, so that nothing moves, and then all codes are shifted along a random direction, in proportion to the years.
+
+# %%
+dealt = draw.permutation(year)
+ramp = (dealt - dealt.mean())[:, None] / np.ptp(dealt)
+threshold = np.quantile(moved["codes"].trend_null, 0.95)
+
+
+def power(shift, n=20):
+    """Share of random directions along which a shift is found."""
+    hits = 0
+    for _ in range(n):
+        u = draw.normal(size=codes.shape[1])
+        u *= (codes @ u).std() / (u @ u)
+        moving = codes + shift * ramp * u
+        hits += drift(moving, dealt, 1).trend > threshold
+    return hits / n
+
+
+shifts = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
+powers = {shift: power(shift) for shift in shifts}
+powers
+
+# %% tags=["hide-input"]
+enough_to_see = [shift for shift, p in powers.items() if p >= 0.9]
+report.put("least", min(enough_to_see, default="more than we tried"))
+report.put("built_in", CorpusSimulator().year_drift)
+
+# %% [markdown]
+# A shift of {glue:text}`least` standard deviations along one direction of the codes, from the first year to the last, is found nine times in ten.
+# The cause that moves in the simulation moves by {glue:text}`built_in` of its standard deviations, and a code made from a few foci sees only part of that: so the simulated codes alone need not show it, and a "not found" there means too few studies, not a field at rest.
 #
 # ## Which way
 #
@@ -189,13 +223,7 @@ ahead = {
     name: bootstrap_interval(e["GRU"] - e["exponential smoothing"], seed=seed)
     for name, e in errors.items()
 }
-plain = {
-    name: bootstrap_interval(
-        e["persistence"] - e["exponential smoothing"], seed=seed
-    )
-    for name, e in errors.items()
-}
-(ahead, plain)
+ahead
 
 # %% tags=["hide-input", "remove-output"]
 panels = {
@@ -272,7 +300,6 @@ def difference(rows, others=None, fwhm_mm=fwhm_mm):
     return maps[0] - maps[1]
 
 
-dealt = draw.permutation(year)
 maps, chance = (
     np.array([difference(own[years == y]) for y in yearly.years])
     for years in (year, dealt)
@@ -416,16 +443,17 @@ report.claim(
     moved["codes"].p_trend < 0.05,
 )
 report.claim(
+    "topics of abstracts follow a line over the years more than shuffled "
+    "years do",
+    moved["topics"].p_trend < 0.05,
+)
+report.claim(
     "years explain less than one hundredth of the variance of codes",
     moved["codes"].between < 0.01,
 )
 report.claim(
     "the GRU beats exponential smoothing on codes (interval below zero)",
     ahead["codes"].high < 0,
-)
-report.claim(
-    "exponential smoothing beats the last year on codes (interval above zero)",
-    plain["codes"].low > 0,
 )
 report.claim(
     "an encoder that is told the year gives away more of it",
@@ -435,7 +463,7 @@ report.claim(
 # %% [markdown]
 # ## What we learned
 #
-# - What studies report moves slowly: years hold a few thousandths of the differences between studies, and most of that is a line.
+# - What studies report moves slowly: years hold at most a few thousandths of the differences between studies, and most of that is a line.
 # - To foretell next year's mean, smooth or draw a line. The recurrent network has too few years to learn from, and we would not use it.
 # - A map of a year without its shuffled twin shows mostly which studies happened to appear.
 # - **Not shown:** why. Journals, methods of reporting and the parsing of tables change with the years too; two of these were regressed out, the rest was not.
@@ -445,8 +473,8 @@ report.claim(
 
 # %% tags=["hide-input"]
 report.card(
-    answer=f"{100 * moved['codes'].between:.1f} % of the variance of codes "
-    f"lies between years (shuffled years: below "
+    answer=f"{100 * max(moved['codes'].between, 0):.1f} % of the variance of codes "
+    f"lies between years beyond chance (shuffled years: below "
     f"{100 * np.quantile(moved['codes'].between_null, 0.95):.1f} %), "
     f"{100 * moved['codes'].trend:.1f} % along a line over the years. "
     "A recurrent network "
