@@ -288,7 +288,9 @@ def _data_line(entry: dict[str, str]) -> str:
 
     known = catalog.dataset(entry["id"])
     if entry["kind"] == "simulated":
-        return f"SIMULATED data: a stand-in with the statistics of «{known.title}»; nothing here was recorded."
+        return (
+            f"SIMULATED data: a stand-in with the statistics of «{known.title}»; nothing here was recorded."
+        )
     return f"Recorded data: {known.title}. Licence: {known.licence}. sha256 {entry['sha256'][:12]}…"
 
 

@@ -238,7 +238,11 @@ def train(
     parts = [text, networks]
     if plain is not None:
         say(f"plain autoencoder, {cfg.steps} steps")
-        fit(plain, *tensors, cfg.training(cfg.steps, cfg.seed, device, weight_decay=1e-2))
+        halves = hold_out_tensors(  # it is for foci that are hidden one by one, so it stops by those
+            corpus.corpus, corpus.voxels, held_out.hold_outs["half valid"], corpus.description
+        )
+        settings = cfg.training(cfg.steps, cfg.seed, device, weight_decay=1e-2)
+        fit(plain, tensors[0], halves, settings)
         held_out.add(
             "plain autoencoder", NetworkDensity(corpus.grid, plain.cpu(), corpus.base, None), corpus, COMPLETE
         )

@@ -473,9 +473,9 @@ report.claim(
 
 # %% tags=["hide-input"]
 report.card(
-    answer=f"{100 * max(moved['codes'].between, 0):.1f} % of the variance of codes "
+    answer=f"{100 * max(moved['codes'].between, 0):.2f} % of the variance of codes "
     f"lies between years beyond chance (shuffled years: below "
-    f"{100 * np.quantile(moved['codes'].between_null, 0.95):.1f} %), "
+    f"{100 * np.quantile(moved['codes'].between_null, 0.95):.2f} %), "
     f"{100 * moved['codes'].trend:.1f} % along a line over the years. "
     "A recurrent network "
     + (

@@ -178,6 +178,22 @@ def test_a_plain_deflated_stream_is_no_gzip(files):
         load_neurosynth(files.folder)
 
 
+def test_what_was_read_is_kept_until_a_byte_of_the_files_changes(files, monkeypatch):
+    cache = files.folder / "cache"
+    first = load_neurosynth(files.write(), cache=cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(neurosynth, "_table", lambda *args: pytest.fail("read the files again"))
+        again = load_neurosynth(files.folder, cache=cache)
+    np.testing.assert_array_equal(first.xyz_mm, again.xyz_mm)
+    assert first.log == again.log and first.topic_names == again.topic_names
+    assert len(list(cache.iterdir())) == 1
+    files.foci.pop()
+    assert load_neurosynth(files.write(), clean=False, cache=cache).n_foci == len(files.foci) - 1
+    for kept in cache.iterdir():
+        kept.write_bytes(kept.read_bytes()[:100])
+    assert load_neurosynth(files.folder, clean=False, cache=cache).n_foci == len(files.foci) - 1
+
+
 def test_neuroquery_has_tables_of_its_own_names_and_no_space(tmp_path):
     foci = "id\ttable_id\ttable_name\tx\ty\tz\n7\tt1\tTable 1\t1\t2\t3\n5\tt1\tTable 1\t4\t5\t6\n7\tt2\tT\t7\t8\t9\n"
     (tmp_path / f"{NEUROQUERY}coordinates.tsv.gz").write_bytes(gzip.compress(foci.encode()))
