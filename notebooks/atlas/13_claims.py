@@ -119,7 +119,7 @@ report.put("table_added_high", paired["table"].high)
 #
 # Four models predict hidden halves: one *untrained*; the trained one *shuffled*, given the foci of another study; the *trained* one; and an *oracle*, which is shown the hidden foci as well.
 # A forecast of *zero* everywhere stands beside them for calibration.
-# Occupied is a voxel with a hidden focus within 10 mm.
+# Occupied is a voxel with a hidden focus within ten millimetres.
 
 # %%
 task = part(held_out.hold_outs["half test"], 0, n_calibrated)
