@@ -8,10 +8,9 @@ and the rows say so.
 import json
 import sys
 
+from neurolib.atlas import NETWORKS
 from neurolib.atlas.corpus import load_corpus
 from neurolib.atlas.trained import SIZES, trained
-
-NETWORKS = ("text network", "autoencoder", "plain autoencoder", "pool")
 
 
 def main() -> list[dict]:

@@ -34,6 +34,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from neurolib import report
+from neurolib.atlas import NETWORKS
 from neurolib.atlas.corpus import load_corpus
 from neurolib.atlas.trained import best_available, trained
 from neurolib.data.coordinate_simulator import CorpusSimulator
@@ -108,7 +109,6 @@ for task, d in distances.items():
 # It is not run here: its sampler in NiMARE {cite}`salo2023` takes minutes to hours for a corpus of this size; `neurolib.models.coordinates.gclda` puts it behind the same interface.
 
 # %%
-NETWORKS = ("text network", "autoencoder", "ensemble", "pool")
 names = {
     "topics": "topics",
     "ridge": "ridge on topics",

@@ -40,6 +40,7 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 
 from neurolib import report
+from neurolib.atlas import NETWORKS
 from neurolib.atlas.corpus import load_corpus
 from neurolib.atlas.trained import best_available, trained
 from neurolib.data.coordinate_simulator import CorpusSimulator
@@ -84,18 +85,21 @@ gap
 # %% [markdown]
 # ## What networks add
 #
-# - **autoencoder:** one network, averaged over draws of its code; **ensemble:** the mean of several, where the atlas has several.
+# - **autoencoder:** one network, averaged over draws of its code; **plain autoencoder:** one that is told nothing of the study; **ensemble:** the mean of several, where the atlas has several.
 # - **text network:** title, topics and year (and abstracts, where there are any) to a density; it has no code.
 # - **pool:** the fields of text network and autoencoders added up, with exponents from valid studies.
 # - **classical:** the stack of all models without networks, with one set of weights for all studies; **all:** the same with the networks among them.
 
 # %%
-NETWORKS = ("text network", "autoencoder", "ensemble", "pool")
 gains, added, over = {}, {}, {}
 for task in ("table", "half", "text"):
     models = held_out.models(task)
     plain = [m for m in models if m not in NETWORKS]
-    gains[task] = {m: held_out.gain(task, m) for m in NETWORKS if m in models}
+    gains[task] = {  # the plain autoencoder reads no text
+        m: held_out.gain(task, m) if m in models else None
+        for m in NETWORKS
+        if m in held_out.models("table")
+    }
     gains[task]["classical"] = held_out.gain(task, plain)
     gains[task]["all"] = held_out.gain(task, models)
     both = (held_out.mixed(task, names) for names in (models, plain))
@@ -119,7 +123,7 @@ def signed(gain):
 
 
 panels = {
-    task: {name: (g.micro, g.low, g.high) for name, g in rows.items()}
+    task: {name: g and (g.micro, g.low, g.high) for name, g in rows.items()}
     for task, rows in gains.items()
 }
 fig = scores.interval_chart(panels, "nats per focus", corpus.simulated)

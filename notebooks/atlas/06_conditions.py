@@ -28,6 +28,7 @@ size: str = "auto"  # of the trained atlas: quick, book, full, or the largest
 n_members: int = (
     2  # networks that must agree; trained here if the atlas has one
 )
+member_steps: int = 160  # of the networks that are trained here
 n_topics: int = 4  # topics to go to
 n_draws: int = 8  # from the posterior of the study
 n_studies: int = 150  # test studies on which conditions are permuted
@@ -80,7 +81,8 @@ def another_member(k):
     parts = (corpus.own_train, corpus.split.valid, corpus.description)
     vae = replace(cfg.vae, condition=corpus.n_brief)
     member = vae.build(corpus.grid, np.log(corpus.base), cfg.seed + k)
-    how = cfg.training(cfg.steps, cfg.seed + k, "cpu", weight_decay=1e-2)
+    steps = min(cfg.steps, member_steps)
+    how = cfg.training(steps, cfg.seed + k, "cpu", weight_decay=1e-2)
     fit(member, *training_tensors(*data, *parts), how)
     return member.eval()
 
@@ -92,7 +94,7 @@ members += [another_member(k) for k in range(len(members), n_members)]
 # ## Change what is told
 #
 # Take a test study, keep its latents, and tell the decoder another year, or the average topics of those training studies that are mostly about something else.
-# The map is the change of the log density, averaged over draws from the study's posterior and over networks that differ in their seed; beside it stands the standard deviation over both.
+# The map is the change of the log density, averaged over draws from the study's posterior and over networks that differ in their seed, and in the length of their training where the atlas has too few; beside it stands the standard deviation over both.
 #
 # A badge says whether the condition lies beyond the distance from the mean (Mahalanobis) that all but a twentieth of the training studies keep.
 # It is an ellipsoid: a combination that nobody tried can lie inside.

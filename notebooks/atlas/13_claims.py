@@ -31,6 +31,7 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 
 from neurolib import report
+from neurolib.atlas import NETWORKS
 from neurolib.atlas.corpus import load_corpus
 from neurolib.atlas.trained import best_available, trained
 from neurolib.data.coordinate_splits import HoldOut
@@ -59,12 +60,11 @@ atlas
 # Everything that is chosen is chosen on valid studies; intervals draw test studies again.
 
 # %%
-networks = ("text network", "autoencoder", "plain autoencoder", "pool")
 rows, paired = {}, {}
 for task in ("table", "half", "text"):
     models = held_out.models(task)
-    classical = tuple(m for m in models if m not in networks)
-    mine = tuple(m for m in networks if m in models)
+    classical = tuple(m for m in models if m not in NETWORKS)
+    mine = tuple(m for m in NETWORKS if m in models)
     tried = {
         "text network": held_out.mixed(task, "text network"),
         "autoencoder": held_out.mixed(task, "autoencoder"),
