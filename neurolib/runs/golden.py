@@ -18,7 +18,8 @@ def with_source(project: Project, page: str, source: str, variant: str = "") -> 
     """The quick job of a page, or of a variant of it, on one kind of data."""
     declared = project.declared(page)
     params = {"source": source} if "source" in declared else {}
-    if "size" in declared:  # what a page trains itself, whatever larger lies in this machine's cache
+    if _default(project, page, "size") == "auto":
+        # what a page trains itself, whatever larger lies in this machine's cache
         params["size"] = "quick"
     if "results" in declared:  # a summary reads the results of runs of the same kind
         params["results"] = project.results.relative_to(project.root).as_posix()
