@@ -25,12 +25,20 @@ class Signal:
         NaN marks a gap.
     unit : str
     channels : tuple of str
+    positions : array, shape (n_channels, 3), optional
+        Where each channel is: for EEG on the unit sphere (x right, y front, z up), else MNI in mm.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, or time does not increase.
     """
 
     time_s: NDArray
     values: NDArray
     unit: str = ""
     channels: tuple[str, ...] = ()
+    positions: NDArray | None = None
 
     def __post_init__(self):
         time_s, values = np.asarray(self.time_s, float), np.asarray(self.values)
@@ -44,6 +52,25 @@ class Signal:
         object.__setattr__(
             self, "channels", tuple(self.channels) or tuple(f"{i}" for i in range(values.shape[1]))
         )
+        if len(self.channels) != values.shape[1]:
+            raise ValueError(f"{len(self.channels)} channel names for {values.shape[1]} channels")
+        if self.positions is not None and np.shape(self.positions) != (values.shape[1], 3):
+            raise ValueError(
+                f"positions {np.shape(self.positions)} for {values.shape[1]} channels; want (n, 3)"
+            )
+
+    @property
+    def rate_hz(self) -> float:
+        """Samples per second, from the median step.
+
+        Examples
+        --------
+        >>> Signal(np.arange(3) / 250, np.zeros(3)).rate_hz
+        250.0
+        """
+        if len(self.time_s) < 2:
+            raise ValueError("a signal of fewer than two samples has no rate")
+        return float(1 / np.median(np.diff(self.time_s)))
 
 
 @dataclass(frozen=True)
