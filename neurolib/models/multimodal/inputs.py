@@ -6,6 +6,7 @@ False mask are never read, so padding may hold anything.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 
 import torch
 from torch import Tensor
@@ -291,9 +292,19 @@ class Tokens:
 
 
 def as_inputs(
-    signals: Mapping[str, "Tensor | ModalityInput"], window_s: float, known: Iterable[str] = MODALITIES
+    signals: Mapping[str, "Tensor | ModalityInput"],
+    rates_hz: Mapping[str, float],
+    window_s: float | None = None,
 ) -> dict[str, ModalityInput]:
-    """Signals by modality, checked; a bare tensor ``(B, T, C)`` is one that fills the window.
+    """Signals by modality, checked.
+
+    Parameters
+    ----------
+    signals : dict of Tensor (B, T, C) or ModalityInput
+    rates_hz : dict of float
+        The modalities there are, and the rate that a bare tensor is taken to have.
+    window_s : float, optional
+        Longest signal allowed.
 
     Raises
     ------
@@ -303,29 +314,22 @@ def as_inputs(
 
     Examples
     --------
-    >>> inputs = as_inputs({"eeg": torch.zeros(2, 100, 8)}, window_s=1.0)
+    >>> inputs = as_inputs({"eeg": torch.zeros(2, 100, 8)}, {"eeg": 100.0}, window_s=1.0)
     >>> round(inputs["eeg"].rate_hz)
     100
     """
-    known = list(known)
     if not signals:
-        raise ValueError(f"no modality given; this model reads {known}")
+        raise ValueError(f"no modality given; this model reads {', '.join(rates_hz)}")
     inputs = {}
     for name, signal in signals.items():
-        if name not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, known, 1)
-            raise ValueError(
-                f"no modality {name!r}; "
-                + (f"did you mean {near[0]!r}?" if near else f"this model reads {known}")
-            )
+        if name not in rates_hz:
+            near = get_close_matches(name, rates_hz, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"this model reads {', '.join(rates_hz)}"
+            raise ValueError(f"no modality {name!r}; {hint}")
         if isinstance(signal, Tensor):
-            if signal.dim() != 3:
-                raise ValueError(f"{name}: {tuple(signal.shape)}; a signal is (batch, time, channel)")
-            signal = ModalityInput.sampled(signal, max(signal.shape[1], 1) / window_s)
+            signal = ModalityInput.sampled(signal, rates_hz[name])
         signal = signal.checked(name)
-        if signal.duration_s > window_s * 1.01 + TOLERANCE:
+        if window_s is not None and signal.duration_s > window_s * 1.01 + TOLERANCE:
             raise ValueError(
                 f"{name}: {signal.duration_s:.4g} s of signal for windows of {window_s:.4g} s; is the rate wrong?"
             )
