@@ -146,13 +146,14 @@ class ModalityInput:
 
     @property
     def duration_s(self) -> float:
-        """Longest window in seconds: one sample past the last."""
+        """Longest window in seconds: one sample past its last."""
         if self.time.shape[1] < 2:
             return 0.0
-        step = (self.time[:, 1:] - self.time[:, :-1]).masked_fill(~self.mask[:, 1:], 0).amax()
-        if self.values is None:
-            step = torch.zeros(())
-        return float((self.time.masked_fill(~self.mask, 0).amax() + step).item())
+        last = self.time.masked_fill(~self.mask, 0).amax(1)
+        if self.values is not None:
+            steps = (self.time[:, 1:] - self.time[:, :-1]).masked_fill(~self.mask[:, 1:], 0)
+            last = last + steps.amax(1)
+        return float(last.amax())
 
     @property
     def rate_hz(self) -> float:
@@ -163,10 +164,17 @@ class ModalityInput:
             raise ValueError("no window has two samples in a row, so there is no rate")
         return 1.0 / float(steps.median())
 
-    def to(self, *args, **kwargs) -> "ModalityInput":
+    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> "ModalityInput":
         """All tensors moved; floating ones cast, too."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(*args, **kwargs) for k, v in moved.items() if v is not None})
+        return replace(
+            self,
+            **{
+                key: value.to(device, dtype if value.is_floating_point() else None)
+                for key, value in moved.items()
+                if value is not None
+            },
+        )
 
     def keeping(self, mask: Tensor | None = None, channel_mask: Tensor | None = None) -> "ModalityInput":
         """The same input with more samples or channels hidden; events of hidden channels go, too.
@@ -329,7 +337,8 @@ def as_inputs(
         if isinstance(signal, Tensor):
             signal = ModalityInput.sampled(signal, rates_hz[name])
         signal = signal.checked(name)
-        if window_s is not None and signal.duration_s > window_s * 1.01 + TOLERANCE:
+        step_s = 1 / rates_hz[name]  # clocks of two signals may start up to a sample apart
+        if window_s is not None and signal.duration_s > window_s * 1.01 + step_s + TOLERANCE:
             raise ValueError(
                 f"{name}: {signal.duration_s:.4g} s of signal for windows of {window_s:.4g} s; is the rate wrong?"
             )

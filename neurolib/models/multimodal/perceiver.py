@@ -7,7 +7,9 @@ at the query, so that what is read is relative in time, too.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,7 +19,9 @@ T_MIN_S = 1e-4  # as in POYO
 
 @dataclass(frozen=True)
 class PerceiverConfig:
-    """Latents on a grid of ``steps`` times and ``slots`` per time.
+    """Latents on a grid of times, ``slots`` at each.
+
+    The grid has ``steps`` times in a window of any length or, with ``step_s``, as many as the window needs.
 
     References
     ----------
@@ -28,11 +32,13 @@ class PerceiverConfig:
     .. [3] Su et al. (2024), "RoFormer: enhanced transformer with rotary position embedding", Neurocomputing 568.
     """
 
-    steps: int = 8  # latent times in a window
+    steps: int = 8  # latent times in a window, unless step_s says how far apart they are
     slots: int = 8  # latents at each of them
+    step_s: float | None = None
     layers: int = 4  # of self-attention over all latents
     heads: int = 8
     radius: float | None = 2.0  # latents read tokens within so many steps of them; None for all
+    span: float | None = None  # latents and queries read latents within so many steps; None for all
     widen: int = 4  # hidden width of the feed-forward part, in d
     dropout: float = 0.1
     shortest_s: float = T_MIN_S  # shortest period of a rotation
@@ -44,10 +50,26 @@ class PerceiverConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if self.layers < 0:
             raise ValueError(f"layers={self.layers} cannot be negative")
-        if self.radius is not None and not self.radius > 0:
-            raise ValueError(f"radius={self.radius} must be positive, in latent steps, or None")
+        for name in ("radius", "span", "step_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}={value} must be positive, or None")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be a probability below 1")
+
+    def n_steps(self, window_s: float) -> int:
+        """Latent times in a window.
+
+        Examples
+        --------
+        >>> PerceiverConfig(steps=4).n_steps(1.0), PerceiverConfig(step_s=0.05).n_steps(1.02)
+        (4, 21)
+        """
+        return self.steps if self.step_s is None else max(1, math.ceil(window_s / self.step_s - 1e-6))
+
+    def seconds(self, window_s: float) -> float:
+        """How far apart latent times are."""
+        return self.step_s or window_s / self.steps
 
     def times(self, window_s: float, device: torch.device | None = None) -> Tensor:
         """Time of each latent step ``(steps,)``: the middle of it, in causal mode its end.
@@ -57,8 +79,18 @@ class PerceiverConfig:
         >>> PerceiverConfig(steps=4).times(1.0).tolist(), PerceiverConfig(steps=4, causal=True).times(1.0).tolist()
         ([0.125, 0.375, 0.625, 0.875], [0.25, 0.5, 0.75, 1.0])
         """
-        at = torch.arange(self.steps, device=device) + (1.0 if self.causal else 0.5)
-        return at * (window_s / self.steps)
+        at = torch.arange(self.n_steps(window_s), device=device) + (1.0 if self.causal else 0.5)
+        return at * self.seconds(window_s)
+
+    def may_read(self, at: Tensor, source: Tensor, reach_s: float | None) -> Tensor | None:
+        """Whether a query at time ``at (..., n)`` may read a source at ``source (..., m)``: ``(..., n, m)``, or None for always."""
+        lag = at[..., :, None] - source[..., None, :]
+        allowed = None
+        if reach_s is not None:
+            allowed = lag.abs() <= reach_s + 1e-6
+        if self.causal:
+            allowed = (lag >= -1e-6) if allowed is None else allowed & (lag >= -1e-6)
+        return allowed
 
 
 class Rotary(nn.Module):
@@ -82,7 +114,7 @@ class Rotary(nn.Module):
     def __init__(self, width: int, longest_s: float, shortest_s: float = T_MIN_S):
         super().__init__()
         pairs = max(width // 4, 1)
-        periods = torch.logspace(math.log10(longest_s), math.log10(shortest_s), pairs, dtype=torch.float64)
+        periods = np.geomspace(longest_s, shortest_s, pairs)
         self.speed = (2 * math.pi / periods).tolist()  # no buffer: a cast of the model must not round it
 
     def angles(self, time: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,6 +177,32 @@ class TimedAttention(nn.Module):
         read = rotated(read.transpose(1, 2), *back)
         return self.out(read.reshape(rows, x.shape[1], -1))
 
+    def remember(self, memory: "Memory | None", source: Tensor, time: Tensor, oldest_s: float) -> "Memory":
+        """Add ``source (B, n, d)`` at ``time (n,)`` to what a stream has seen; forget what is older."""
+        width = source.shape[-1] // self.heads
+        k, v = self.key_value(source).unflatten(-1, (2, self.heads, width)).unbind(-3)
+        angles = self.turn.angles(time.expand(len(source), -1))
+        k, v = rotated(k, *angles).transpose(1, 2), rotated(v, *angles).transpose(1, 2)
+        if memory is None:
+            return Memory(k, v, time)
+        keep = memory.time >= oldest_s - 1e-6
+        return Memory(
+            torch.cat([memory.keys[:, :, keep], k], dim=2),
+            torch.cat([memory.values[:, :, keep], v], dim=2),
+            torch.cat([memory.time[keep], time]),
+        )
+
+    def recall(self, x: Tensor, time: Tensor, memory: "Memory") -> Tensor:
+        """Read all of a memory from ``x (B, L, d)`` at ``time (L,)``."""
+        width = x.shape[-1] // self.heads
+        here = self.turn.angles(time.expand(len(x), -1))
+        q = rotated(self.query(x).unflatten(-1, (self.heads, width)), *here).transpose(1, 2)
+        null = self.null_key[:, None].to(q.dtype).expand(len(x), -1, -1, -1)
+        k = torch.cat([null, memory.keys], dim=2)
+        v = torch.cat([torch.zeros_like(null), memory.values], dim=2)
+        read = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        return self.out(rotated(read, here[0], -here[1]).reshape(len(x), x.shape[1], -1))
+
     def weights(self, x, time, source, source_time, allowed) -> Tensor:
         """Attention weights ``(B, heads, L, 1 + S)``, the null key first."""
         q, k, _, _ = self._project(x, time, source, source_time)
@@ -164,6 +222,14 @@ class TimedAttention(nn.Module):
         null = self.null_key.to(k.dtype).expand(len(k), 1, -1, -1)
         k, v = torch.cat([null, k], dim=1), torch.cat([torch.zeros_like(null), v], dim=1)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), (here[0], -here[1])
+
+
+class Memory(NamedTuple):
+    """What attention keeps of a stream."""
+
+    keys: Tensor  # (B, heads, n, width), turned by their time
+    values: Tensor  # (B, heads, n, width), turned by their time
+    time: Tensor  # (n,)
 
 
 class FeedForward(nn.Module):
@@ -193,6 +259,20 @@ class CrossRead(nn.Module):
         """As :meth:`TimedAttention.forward`, with the residual."""
         x = x + self.drop(self.attend(self.norm(x), time, self.norm_source(source), source_time, allowed))
         return x + self.drop(self.feed(x))
+
+    def step(
+        self,
+        x: Tensor,
+        time: Tensor,
+        memory: Memory | None,
+        source: Tensor,
+        source_time: Tensor,
+        oldest_s: float,
+    ) -> tuple[Tensor, Memory]:
+        """As ``forward``, of what came since the last call; ``time (L,)`` and ``source_time (n,)``."""
+        memory = self.attend.remember(memory, self.norm_source(source), source_time, oldest_s)
+        x = x + self.attend.recall(self.norm(x), time, memory)
+        return x + self.feed(x), memory
 
 
 class Perceiver(nn.Module):
@@ -230,26 +310,23 @@ class Perceiver(nn.Module):
     def encode(self, tokens: Tensor, time: Tensor, mask: Tensor, window_s: float) -> Tensor:
         """Latents ``(B, steps, slots, d)`` that have read tokens ``(B, S, d)`` and each other."""
         cfg, at = self.cfg, self.latent_time(window_s, tokens)
-        latents = self.slot.repeat(cfg.steps, 1).expand(len(tokens), -1, -1).to(tokens.dtype)
-        lag = at[:, None] - time[:, None, :]  # (B, latents, S)
-        allowed = mask[:, None, :].expand(lag.shape)
-        if cfg.radius is not None:
-            reach = cfg.radius * window_s / cfg.steps
-            allowed = allowed & (lag.abs() <= reach + 1e-6)
-        if cfg.causal:
-            allowed = allowed & (lag >= -1e-6)
+        steps, step_s = cfg.n_steps(window_s), cfg.seconds(window_s)
+        latents = self.slot.repeat(steps, 1).expand(len(tokens), -1, -1).to(tokens.dtype)
+        near = cfg.may_read(at, time, cfg.radius and cfg.radius * step_s)
+        allowed = mask[:, None, :].expand(-1, len(at), -1) if near is None else near & mask[:, None, :]
         at = at.expand(len(tokens), -1)
         latents = self.enter(latents, at, tokens, time, allowed)
-        among = (at[:1, :, None] >= at[:1, None, :] - 1e-6) if cfg.causal else None
+        among = cfg.may_read(at[:1], at[:1], cfg.span and cfg.span * step_s)
         for layer in self.process:
             latents = layer(latents, at, latents, at, among)
-        return latents.unflatten(1, (cfg.steps, cfg.slots))
+        return latents.unflatten(1, (steps, cfg.slots))
 
     def read(self, queries: Tensor, time: Tensor, latents: Tensor, window_s: float) -> Tensor:
         """What queries ``(B, n, d)`` at ``time (B, n)`` read from latents ``(B, steps, slots, d)``.
 
         In causal mode a query reads latents up to its own time; before the first there is none.
         """
+        cfg = self.cfg
         at = self.latent_time(window_s, latents).expand(len(latents), -1)
-        allowed = (at[:, None, :] <= time[:, :, None] + 1e-6) if self.cfg.causal else None
+        allowed = cfg.may_read(time, at, cfg.span and cfg.span * cfg.seconds(window_s))
         return self.leave(queries, time, latents.flatten(1, 2), at, allowed)

@@ -11,12 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-LORA_TARGETS = (
-    "query",
-    "key_value",
-    "in_proj",
-    "out_proj",
-)  # names of linear layers that get a low-rank part
+# linear layers that get a low-rank part: of attention, and into and out of the state spaces
+LORA_TARGETS = ("query", "key_value", "qkv", "enter", "leave")
 
 
 class Freezer:

@@ -102,3 +102,17 @@ def test_shapes_that_disagree_are_named():
         sampled(coords=torch.zeros(2, 4, 3))
     with pytest.raises(ValueError, match="rate_hz=0"):
         ModalityInput.sampled(torch.zeros(1, 2, 1), 0.0)
+
+
+def test_moving_casts_what_floats_and_nothing_else():
+    moved = sampled().to(dtype=torch.float64)
+    assert moved.values.dtype == torch.float64 and moved.mask.dtype == torch.bool
+    assert moved.channel.dtype == torch.int64
+
+
+def test_each_window_has_its_own_duration():
+    time = torch.tensor([[0.0, 0.1, 0.2], [0.0, 0.5, 0.0]])
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    rows = torch.zeros(2, 1, dtype=torch.int64)
+    signal = ModalityInput(time, mask, rows, torch.ones(2, 1, dtype=torch.bool), torch.zeros(2, 3, 1))
+    assert signal.duration_s == pytest.approx(1.0)

@@ -1,0 +1,156 @@
+"""The multimodal model as a decoder of trials: counts ``(batch, time, unit)`` in, behaviour per bin out.
+
+One latent time per bin, and causal, so that it sees what a recurrent network of the same trials sees.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neurolib.data.trials import Trials
+from neurolib.models.decoder import check_bins, check_units, moments
+from neurolib.models.multimodal.backbone import BackboneConfig
+from neurolib.models.multimodal.heads import DecoderHeadConfig
+from neurolib.models.multimodal.inputs import ModalityInput
+from neurolib.models.multimodal.network import MultimodalConfig
+from neurolib.models.multimodal.perceiver import PerceiverConfig
+from neurolib.models.multimodal.tokenizers.binned import BinnedTokenizerConfig
+
+
+@dataclass(frozen=True)
+class SpikeDecoderConfig:
+    """A small model of one modality, spikes in bins, that decodes behaviour.
+
+    Examples
+    --------
+    >>> cfg = SpikeDecoderConfig(n_units=5, n_outputs=2, bin_size_s=0.05, d=16, slots=1)
+    >>> cfg.build()(torch.zeros(3, 7, 5)).shape
+    torch.Size([3, 7, 2])
+    """
+
+    n_units: int
+    n_outputs: int
+    bin_size_s: float
+    d: int = 64
+    slots: int = 2
+    layers: int = 1  # of self-attention among latents
+    blocks: int = 2  # of state spaces along time
+    heads: int = 4
+    history_s: float = 0.5  # reach of attention, to tokens and to latents
+    dropout: float = 0.2
+    unit_dropout: float = 0.2  # share of units hidden from a trial in training
+    longest_s: float = 4.0  # longest period of the rotation by time
+
+    def __post_init__(self):
+        if not 0 <= self.unit_dropout < 1:
+            raise ValueError(f"unit_dropout={self.unit_dropout} must be a probability below 1")
+        if not self.bin_size_s > 0:
+            raise ValueError(f"bin_size_s={self.bin_size_s} must be positive; it is in seconds")
+
+    @property
+    def model(self) -> MultimodalConfig:
+        """Settings of the model behind it."""
+        reach = max(1.0, self.history_s / self.bin_size_s)
+        return MultimodalConfig(
+            d=self.d,
+            modalities=("spike",),
+            tokenizers={
+                "spike": BinnedTokenizerConfig(
+                    rate_hz=1 / self.bin_size_s, stride_s=self.bin_size_s, causal=True
+                )
+            },
+            window_s=None,
+            longest_s=self.longest_s,
+            perceiver=PerceiverConfig(
+                slots=self.slots,
+                step_s=self.bin_size_s,
+                layers=self.layers,
+                heads=self.heads,
+                radius=reach,
+                span=reach,
+                shortest_s=2 * self.bin_size_s,
+                causal=True,
+                dropout=self.dropout,
+            ),
+            backbone=BackboneConfig(blocks=self.blocks, heads=self.heads, dropout=self.dropout),
+            pooled=1,
+            decoder=DecoderHeadConfig(n_out=self.n_outputs, hidden=(self.d,), dropout=self.dropout),
+        )
+
+    def build(self) -> "SpikeDecoder":
+        """Make the decoder, with random weights."""
+        return SpikeDecoder(self)
+
+
+class SpikeDecoder(nn.Module):
+    """The decoder of :class:`SpikeDecoderConfig`, for the training loop and as a decoder of trials."""
+
+    sometimes_unused = True  # read-outs of signals are there, and are not asked
+
+    def __init__(self, cfg: SpikeDecoderConfig):
+        super().__init__()
+        self.cfg, self.model = cfg, cfg.model.build()
+        self.model.add_channels("spike", [str(unit) for unit in range(cfg.n_units)])
+        self.register_buffer("output_mean", torch.zeros(cfg.n_outputs))
+        self.register_buffer("output_scale", torch.ones(cfg.n_outputs))
+
+    def standardise(self, train: Trials) -> "SpikeDecoder":
+        """Take the moments of the training trials."""
+        check_units(train, self.cfg.n_units)
+        check_bins(train, self.cfg.bin_size_s)
+        for buffer, value in zip(
+            (self.output_mean, self.output_scale), moments(train.behaviour), strict=True
+        ):
+            buffer.copy_(torch.as_tensor(value))
+        return self
+
+    def forward(self, counts: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Behaviour ``(B, T, n_outputs)`` of counts ``(B, T, n_units)``, in physical units."""
+        return self._standard(counts, mask) * self.output_scale + self.output_mean
+
+    def loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """Mean squared error in standard deviations of each output, over the bins that exist."""
+        counts, mask = batch["counts"], batch["mask"]
+        seen = None
+        if self.training and self.cfg.unit_dropout:
+            seen = torch.rand(len(counts), counts.shape[2], device=counts.device) >= self.cfg.unit_dropout
+            seen[:, 0] |= ~seen.any(1)
+        target = (batch["behaviour"] - self.output_mean) / self.output_scale
+        error = (self._standard(counts, mask, seen) - target).square().mean(-1)
+        weight = mask.to(error.dtype)
+        return (error * weight).sum() / weight.sum()
+
+    def weight(self, batch: dict[str, Tensor]) -> Tensor:
+        """Bins behind the mean of :meth:`loss`."""
+        return batch["mask"].sum()
+
+    @torch.no_grad()
+    def predict(self, trials: Trials, rows: int = 32) -> NDArray:
+        """Decode every bin, shape ``(n_bins, n_outputs)``."""
+        check_units(trials, self.cfg.n_units)
+        check_bins(trials, self.cfg.bin_size_s)
+        self.eval()
+        padded = trials.padded()
+        like = self.output_mean
+        counts = torch.from_numpy(padded.counts).to(like).split(rows)
+        masks = torch.from_numpy(padded.mask).to(like.device).split(rows)
+        said = [self(block, mask).float().cpu().numpy() for block, mask in zip(counts, masks, strict=True)]
+        return np.concatenate(said)[padded.mask].astype(float)
+
+    def _standard(self, counts: Tensor, mask: Tensor | None, seen: Tensor | None = None) -> Tensor:
+        signal = ModalityInput.sampled(counts, 1 / self.cfg.bin_size_s, mask=mask)
+        if seen is not None:
+            signal = signal.keeping(channel_mask=seen)
+        window_s = counts.shape[1] * self.cfg.bin_size_s
+        time = self.model.cfg.perceiver.times(window_s, counts.device).expand(len(counts), -1)
+        grid = self.model.latents({"spike": signal}, window_s=window_s)
+        return self.model.decode(grid, time, window_s)
+
+
+def with_moments(cfg: SpikeDecoderConfig, train: Trials, **changes) -> SpikeDecoder:
+    """A new decoder for the units and outputs of training trials, with their moments."""
+    sizes = {"n_units": train.n_units, "n_outputs": len(train.outputs), "bin_size_s": train.bin_size_s}
+    return replace(cfg, **sizes | changes).build().standardise(train)
