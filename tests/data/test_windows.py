@@ -82,7 +82,7 @@ def test_stores_and_memory_give_the_same_and_the_model_reads_it(pair, stores, ki
     assert mine.keys() == theirs.keys()
     for key, tensor in mine.items():
         np.testing.assert_allclose(theirs[key].numpy(), tensor.numpy(), rtol=0, atol=2e-6)
-    inputs = as_inputs(unpack(mine), {"spike": 0, "eeg": 40.0}, window_s=1.0)
+    inputs = as_inputs(unpack(mine), {"spike": 1 / BIN_S, "eeg": 40.0}, window_s=1.0)
     assert inputs["eeg"].rate_hz == pytest.approx(40) and set(inputs) == {"spike", "eeg"}
     assert inputs["spike"].channel_mask.sum(1).unique().tolist() == [3, 5]
     # a channel of one name is one row in all recordings; a unit is its recording's alone
