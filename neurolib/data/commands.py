@@ -40,7 +40,6 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     preparing.add_argument("--cache", default=None, metavar="DIR", help="folder for downloads and recordings")
     preparing.add_argument("--dry-run", action="store_true", help="say what would be done")
     preparing.add_argument("--max-gb", type=float, default=50.0, metavar="GB", help="refuse to fetch more")
-    preparing.add_argument("--stream", action="store_true", help="read without fetching whole files")
     preparing.add_argument("--allow-nc", action="store_true", help="take sets that forbid commercial use")
     preparing.add_argument(
         "--between", type=float, nargs=2, default=(0.0, 3600.0), metavar=("START_S", "STOP_S"),
@@ -128,7 +127,6 @@ def prepare(args: argparse.Namespace) -> None:
         args.sessions,
         args.dry_run,
         args.max_gb,
-        args.stream,
         args.allow_nc,
         tuple(args.between),
     )

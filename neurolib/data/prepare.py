@@ -56,7 +56,6 @@ class Request:
 
     cache: Path
     sessions: int = 0
-    stream: bool = False
     between_s: tuple[float, float] = (0.0, 3600.0)
 
 
@@ -78,8 +77,6 @@ class Recipe:
         A guess at what a session takes to download; 0 for files that are here.
     needs : tuple of str
         Packages to import that are not always installed.
-    streams : bool
-        Whether it can read without downloading whole files.
     split : {"time", "trial"}
     window_s : float
         Longest window that will be cut: splits keep this far apart.
@@ -99,7 +96,6 @@ class Recipe:
     lister: str | Callable[[Request], list[Session]]
     session_bytes: int = 0
     needs: tuple[str, ...] = ()
-    streams: bool = False
     split: str = "time"
     window_s: float = 1.0
 
@@ -129,7 +125,6 @@ def prepare(
     sessions: int = 0,
     dry_run: bool = False,
     max_gb: float | None = None,
-    stream: bool = False,
     allow_nc: bool = False,
     between_s: tuple[float, float] = (0.0, 3600.0),
     say: Callable[[str], None] = print,
@@ -148,7 +143,7 @@ def prepare(
         Say what would be done.
     max_gb : float, optional
         Refuse to download more than this.
-    stream, between_s
+    between_s : (float, float)
         See :class:`Request`.
     allow_nc : bool
         Take sets whose licence does not allow commercial use.
@@ -170,10 +165,10 @@ def prepare(
     OSError
         If the disk is too small.
     """
-    _check_allowed(recipe, stream, allow_nc)
+    _check_allowed(recipe, allow_nc)
     cache = catalog.user_cache() if cache is None else Path(cache)
     here = cache / "prepared" / recipe.name
-    request = Request(cache / "raw", sessions, stream, between_s)
+    request = Request(cache / "raw", sessions, between_s)
     found = _trying(lambda: recipe.sessions(request), say, wait_s)
     done = finished(here)
     wanted = [session for session in found if session.name not in done]
@@ -280,15 +275,11 @@ def _trying(act: Callable, say: Callable[[str], None], wait_s: float):
             wait_s *= 2
 
 
-def _check_allowed(recipe: Recipe, stream: bool, allow_nc: bool) -> None:
+def _check_allowed(recipe: Recipe, allow_nc: bool) -> None:
     if not recipe.commercial_ok and not allow_nc:
         raise ValueError(
             f"{recipe.name}: licence {recipe.licence!r} does not allow commercial use, nor models shipped for it; "
             "--allow-nc if yours is none"
-        )
-    if stream and not recipe.streams:
-        raise ValueError(
-            f"{recipe.name} cannot be streamed: its reader needs the whole file; leave out --stream"
         )
     missing = [name for name in recipe.needs if importlib.util.find_spec(name) is None]
     if missing:

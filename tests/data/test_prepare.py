@@ -116,7 +116,6 @@ def test_a_session_left_out_is_remembered(recipe, source, tmp_path):
         ({}, {"max_gb": 0.3}, r"0\.50 GB to fetch, more than 0\.3 GB"),
         ({"commercial_ok": False, "licence": "CC-BY-NC-4.0"}, {}, "'CC-BY-NC-4.0' does not allow commercial"),
         ({"needs": ("no_such_package",)}, {}, "needs no_such_package, not installed here: pip install"),
-        ({}, {"stream": True}, "toy cannot be streamed"),
     ],
 )
 def test_what_may_not_be_done_is_said_before_anything_is_read(
