@@ -1,4 +1,4 @@
-"""The command line: `neurolib run | book | data | atlas | bench | golden | test-recorded`."""
+"""The command line: `neurolib run | book | manifest | data | atlas | bench | golden | test-recorded`."""
 
 import argparse
 import sys
@@ -46,7 +46,26 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("pages", nargs="*", metavar="PAGE", help="all or part of a page's name; none means all")
     run.add_argument("-p", dest="params", action="append", default=[], metavar="NAME=VALUE")
     run.add_argument("--variant", default="", help="name of this set of parameters, or one in params.yml")
+    run.add_argument(
+        "--engine", default="local", help="local, ray or slurm; the others need a file system that all share"
+    )
+    run.add_argument("--cpus", type=int, default=1, help="of each page, on another engine")
+    run.add_argument("--gpus", type=int, default=0, help="of each page, on another engine")
     run.set_defaults(handler=_run)
+
+    manifest = sub.add_parser("manifest", help="print what starts pages, or a training, on a cluster")
+    manifest.add_argument("kind", choices=["rayjob", "slurm"], help="for kubectl apply -f -, or for sbatch")
+    manifest.add_argument("pages", nargs="*", metavar="PAGE", help="rayjob: pages; none means all")
+    manifest.add_argument("--command", default="", help="instead of pages; slurm: for torchrun")
+    manifest.add_argument("--name", default="neurolib")
+    manifest.add_argument("--profile", default="full")
+    manifest.add_argument("--image", default="", help="container with this package and Ray")
+    manifest.add_argument("--workers", default="1", metavar="N or MIN:MAX")
+    manifest.add_argument("--cpus", type=int, default=4, help="of each worker, and of each page")
+    manifest.add_argument("--gpus", type=int, default=0, help="of each worker, and of each page")
+    manifest.add_argument("--memory", default="16Gi", help="of each worker")
+    manifest.add_argument("--storage", default="", help="persistent volume claim that all can write")
+    manifest.set_defaults(handler=_manifest)
 
     book = sub.add_parser("book", parents=[running], help="run what changed, then build the HTML")
     book.add_argument("--only", default="", metavar="TEXT", help="run only pages with this in their name")
@@ -89,6 +108,37 @@ def _run(args) -> int:
     return _go(project, [project.job(name, args.profile, params, args.variant) for name in names], args)
 
 
+def _manifest(args) -> int:
+    import yaml
+
+    from neurolib.runs.kuberay import Machines, page_command
+    from neurolib.runs.project import PageError, find_project
+
+    low, _, high = args.workers.partition(":")
+    if not (low.isdigit() and (high or low).isdigit()):
+        raise PageError(f"--workers {args.workers}: write 2 or 1:8")
+    machines = Machines(
+        # Slurm has no images of its own
+        image=args.image or ("none" if args.kind == "slurm" else ""),
+        workers_min=int(low),
+        workers_max=int(high or low),
+        gpus=args.gpus,
+        cpus=args.cpus,
+        memory=args.memory,
+        storage=args.storage,
+    )
+    if args.kind == "slurm":
+        if not args.command or args.pages:
+            raise PageError("slurm: --command 'train.py ...'; pages run by `neurolib run --engine slurm`")
+        print(machines.slurm_script(args.command, args.name), end="")
+        return 0
+    project = find_project()
+    pages = [project.page(name) for name in args.pages]
+    command = args.command or page_command(pages, args.profile, machines)
+    print(yaml.safe_dump(machines.rayjob(command, args.name), sort_keys=False), end="")
+    return 0
+
+
 def _book(args) -> int:
     from neurolib.runs.book import build
     from neurolib.runs.freshness import is_fresh
@@ -115,15 +165,20 @@ def _book(args) -> int:
 
 def _go(project, jobs, args) -> int:
     """Run jobs, or say which would be run; 1 if one failed."""
+    from neurolib.runs.engines import engine
     from neurolib.runs.freshness import is_fresh
-    from neurolib.runs.scheduler import run_jobs
 
+    name = getattr(args, "engine", "local")
+    if name == "local":
+        chosen = engine(name, workers=args.jobs, share_gpu=args.share_gpu)
+    else:
+        chosen = engine(name, cpus=args.cpus, gpus=args.gpus)
     if args.dry_run:
         for job in jobs:
             word = "fresh" if is_fresh(project, job) and not args.force else "run  "
             print(f"{word} {job.slug} ({job.profile}) {job.params or ''}")
         return 0
-    outcomes = run_jobs(project, jobs, args.jobs, args.force, args.share_gpu)
+    outcomes = chosen.run(project, jobs, args.force)
     return int(not all(outcome.ok for outcome in outcomes))
 
 

@@ -79,7 +79,7 @@ def run_jobs(
     for i in range(max(workers, 1)):
         free.put(gpus[i % len(gpus)] if gpus else NO_GPU)
     outcomes: dict[int, Outcome] = {}
-    show, gate = _Progress(len(jobs)), threading.Semaphore(max(workers, 1))
+    show, gate = Progress(len(jobs)), threading.Semaphore(max(workers, 1))
     last = [i for i, job in enumerate(jobs) if job.page in SUMMARIES]
 
     def work(i: int, job: Job) -> None:
@@ -124,7 +124,7 @@ def _lock_folder() -> Path:
     return Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache") / "neurolib"
 
 
-def _run_one(project: Project, job: Job, gpu: str, cores: int, show: "_Progress") -> Outcome:
+def _run_one(project: Project, job: Job, gpu: str, cores: int, show: "Progress") -> Outcome:
     # pages side by side share the cores; with more threads than cores they wait for each other for minutes
     limits = {name: str(cores) for name in THREADS}
     env = limits | os.environ | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu != NO_GPU else {})
@@ -161,7 +161,7 @@ def _run_one(project: Project, job: Job, gpu: str, cores: int, show: "_Progress"
     return Outcome(job, ok, time.perf_counter() - start, message)
 
 
-class _Progress:
+class Progress:
     """A status line on a terminal; one line per page elsewhere."""
 
     def __init__(self, total: int):
@@ -170,12 +170,14 @@ class _Progress:
         self.lock = threading.Lock()
 
     def cell(self, job: Job, cell: int, cells: int, seconds: float) -> None:
+        """Say which cell of a job runs."""
         if self.live:
             with self.lock:
                 text = f"[{self.done + 1}/{self.total}] {job.slug}  cell {cell}/{cells}  {seconds:.0f} s"
                 print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
     def ended(self, outcome: Outcome) -> None:
+        """Say how a job ended."""
         with self.lock:
             self.done += 1
             clear = "\r\x1b[K" if self.live else ""

@@ -1,11 +1,11 @@
-"""Several processes on one training run, as `torchrun` starts them.
+"""Several processes on one training run, as `torchrun` or Ray Train start them.
 
 Nothing here is needed in a single process: :func:`group` then yields rank 0 of 1.
 """
 
-import contextlib
+import atexit
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -31,23 +31,40 @@ class Group(NamedTuple):
             dist.all_reduce(value)
         return value
 
+    def gather(self, value: Tensor) -> list[Tensor]:
+        """The value of every process, by rank; small tensors only."""
+        if self.world == 1:
+            return [value]
+        values: list = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
 
-@contextlib.contextmanager
-def group(device: torch.device) -> Iterator[Group]:
-    """Join the group that `torchrun` describes in the environment, leave it at the end."""
+    def equalise(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors with those of the first process."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor.detach(), 0)
+
+
+def group(device: torch.device) -> Group:
+    """Join the group that the environment describes, if this process is not in it yet.
+
+    It stays in it to its end: a second training run of one process could not find the others again
+    where they have moved from, because `torchrun` keeps their first addresses.
+    """
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        yield Group()
-        return
-    ours = not dist.is_initialized()
-    if ours:
+        return Group()
+    if not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Group(dist.get_rank(), dist.get_world_size())
-    finally:
-        if ours:
-            dist.destroy_process_group()
+        atexit.register(_leave)
+    return Group(dist.get_rank(), dist.get_world_size())
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 class LossModule(nn.Module):

@@ -1,7 +1,7 @@
 """The one training loop: a model with ``loss(batch)``, tensors in, the best weights and a history out.
 
-Runs on a CPU, a GPU, or several processes started by `torchrun`; resumes exactly where a
-killed run stopped.
+Runs on a CPU, a GPU, or several processes started by `torchrun`, with the model whole or in shards on
+each; resumes exactly where a killed run stopped, also on another number of processes.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm import trange
 
 from neurolib.training import checkpoints
 from neurolib.training.batches import Batch, evaluation_batches, n_rows, training_batches
-from neurolib.training.distributed import Group, LossModule, group
+from neurolib.training.distributed import Group, group
 from neurolib.training.schedules import SCHEDULES
+from neurolib.training.sharding import SHARDS, Spread, tensors_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class TrainConfig:
     compile: bool = False
     deterministic: bool = False  # refuse operations whose result depends on thread timing
     workers: int = 0  # reading processes, if the data are a Dataset
-    checkpoint: str = ""  # file to write and to resume from
+    shard: str = "ddp"  # several processes: the whole model on each, or "fsdp", a part on each
+    checkpoint: str = ""  # file to write and to resume from; a folder for "fsdp"
     checkpoint_every: int = 200  # steps
 
     def __post_init__(self):
@@ -50,6 +51,8 @@ class TrainConfig:
             raise ValueError(f"schedule={self.schedule!r} must be one of {sorted(SCHEDULES)}")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"precision={self.precision!r} must be 'auto', 'float32' or 'bfloat16'")
+        if self.shard not in SHARDS:
+            raise ValueError(f"shard={self.shard!r} must be one of {SHARDS}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema} must be at least 0 and below 1")
         if self.patience < 0:
@@ -109,7 +112,9 @@ def fit(
         Has ``loss(batch) -> scalar``, a mean over the batch. If it also has
         ``weight(batch)``, that is the number behind the mean, and means of unequal batches
         are pooled by it; otherwise rows count alike. With ``lr_factor(name)``, that is the learning
-        rate of a parameter relative to that of the config.
+        rate of a parameter relative to that of the config; with ``no_decay(name)``, true means that its
+        weights do not decay. With ``sometimes_unused = True``, a parameter that a batch leaves out has
+        a gradient of zero. For ``shard_parts()`` see :class:`~neurolib.training.sharding.Spread`.
     train, valid : dict of Tensor, or Dataset of such dicts
         Tensors of any names with rows first; a batch is a dict of the same names.
     cfg : TrainConfig
@@ -127,7 +132,8 @@ def fit(
     ValueError
         If the checkpoint to resume from was made with other settings.
     """
-    with group(pick_device(cfg.device)) as processes, _deterministic(cfg.deterministic):
+    processes = group(pick_device(cfg.device))
+    with _deterministic(cfg.deterministic):
         return _Run(model, train, valid, cfg, seeds or (cfg.seed,), processes).go()
 
 
@@ -135,7 +141,7 @@ class _Run:
     """One call of :func:`fit`."""
 
     def __init__(self, model, train, valid, cfg: TrainConfig, seeds, processes: Group):
-        self.model, self.train, self.valid, self.cfg = model, train, valid, cfg
+        self.train, self.valid, self.cfg = train, valid, cfg
         self.seeds, self.processes = list(seeds), processes
         self.replicas = getattr(model, "n_replicas", 0)
         if not n_rows(train) or not n_rows(valid):
@@ -143,7 +149,8 @@ class _Run:
         if cfg.batch_size < processes.world:
             raise ValueError(f"batch_size={cfg.batch_size} for {processes.world} processes; each needs a row")
         self.device = pick_device(cfg.device)
-        model.to(self.device)
+        self.spread = Spread(model, cfg.shard, processes, self.device)
+        self.model = model = self.spread.model  # the one trained: a copy in shards, or the model itself
         torch.manual_seed(cfg.seed + processes.rank)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(_groups(model), cfg.lr, weight_decay=cfg.weight_decay)
@@ -155,11 +162,7 @@ class _Run:
         self.best_step = [0] * max(self.replicas, 1)
         self.stale = torch.zeros(max(self.replicas, 1), dtype=torch.long)  # evaluations since the best
         self.history, self.step, self.spent = History(), 0, 0.0
-        self.loss = LossModule(model)
-        if processes.world > 1:
-            self.loss = DistributedDataParallel(self.loss)
-        if cfg.compile:
-            self.loss = torch.compile(self.loss)
+        self.loss = torch.compile(self.spread.loss) if cfg.compile else self.spread.loss
 
     def go(self) -> History:
         cfg = self.cfg
@@ -187,7 +190,8 @@ class _Run:
                 self._save(time.perf_counter() - start)
         for value, best in zip(self.kept, self.best, strict=True):
             value.data.copy_(best)
-        self.model.eval()
+        self.spread.write_back()
+        self.spread.original.eval()
         self.history.seconds = self.spent + time.perf_counter() - start
         self.history.best_step = self.best_step if self.replicas else self.best_step[0]
         return self.history
@@ -200,6 +204,8 @@ class _Run:
         for settings in self.optimiser.param_groups:
             settings["lr"] = self.lr * settings["factor"]
         self.optimiser.zero_grad(set_to_none=True)
+        if self.spread.sharded:  # as DDP does: what a model learns outside its gradients is the first's
+            self.processes.equalise(self.model.buffers())
         with self._autocast():
             loss = self.loss(batch)
         # each process holds part of the batch: weight its mean, so that the sum is the mean of all
@@ -208,6 +214,9 @@ class _Run:
             weight = self._weight(batch)
             share = weight * self.processes.world / self.processes.total(weight)
         (loss.sum() * share).backward()
+        if self.spread.sometimes_unused:  # on no process: without this the optimiser would pass it over
+            for p in self.params:
+                p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         if cfg.grad_clip:
             self._clip(cfg.grad_clip)
         self.optimiser.step()
@@ -231,6 +240,7 @@ class _Run:
     def _evaluate(self, train_loss: Tensor) -> None:
         """Score the valid data, remember the best weights, note the history."""
         self.model.eval()
+        self.processes.equalise(self.model.buffers())
         with self._averaged():
             total, weight = 0.0, 0.0
             for batch in evaluation_batches(self.valid, max(self.cfg.batch_size, 256), self.device):
@@ -238,9 +248,11 @@ class _Run:
                 if self.replicas:
                     batch = {k: v.expand(self.replicas, *v.shape) for k, v in batch.items()}
                 with self._autocast():
-                    total = total + self.model.loss(batch).double() * w
+                    total = total + self.spread.plain(batch).double() * w
                 weight = weight + w
-            valid = (total / weight).reshape(-1).double().cpu()
+            self.spread.rest()
+            # the same to the last bit on every process, so that all of them stop, or none
+            valid = (self.processes.total(total / weight) / self.processes.world).reshape(-1).double().cpu()
             shown = train_loss.reshape(-1).double().cpu()
             if not (valid.isfinite().all() and shown.isfinite().all()):
                 raise FloatingPointError(
@@ -298,7 +310,7 @@ class _Run:
     def _settings(self) -> dict:
         """What must be the same for a checkpoint to be continued."""
         settings = asdict(self.cfg)
-        for name in ("checkpoint", "checkpoint_every", "device", "workers", "compile"):
+        for name in ("checkpoint", "checkpoint_every", "device", "workers", "compile", "shard"):
             settings.pop(name)
         model = repr(getattr(self.model, "cfg", type(self.model).__name__))
         return settings | {
@@ -309,58 +321,86 @@ class _Run:
         }
 
     def _save(self, seconds: float) -> None:
-        if not self.processes.is_first:
-            return
+        on_cuda = self.device.type == "cuda"
         state = {
             "settings": self._settings(),
             "step": self.step,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": self.average,
-            "best": self.best,
             "best_loss": self.best_loss,
             "best_step": self.best_step,
             "stale": self.stale,
             "history": {key: getattr(self.history, key) for key in ("step", "train", "valid", "lr")},
             "seconds": self.spent + seconds,
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+            # every process draws its own dropout
+            "rng": self.processes.gather(torch.get_rng_state()),
+            "cuda_rng": self.processes.gather(torch.cuda.get_rng_state()) if on_cuda else None,
         }
-        checkpoints.save(Path(self.cfg.checkpoint), state)
+        if self.spread.kept_in_parts:
+            checkpoints.save_parts(Path(self.cfg.checkpoint), self._tensors(), state)
+        elif self.processes.is_first:
+            state["model"], state["optimiser"] = self.model.state_dict(), self.optimiser.state_dict()
+            state["average"], state["best"] = self.average, self.best
+            checkpoints.save(Path(self.cfg.checkpoint), state)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint in parts holds besides plain values."""
+        named = tensors_of(self.model, self.optimiser)
+        named |= {f"best.{i}": value for i, value in enumerate(self.best)}
+        return named | {f"average.{i}": value for i, value in enumerate(self.average or ())}
 
     def _resume(self) -> None:
         path = Path(self.cfg.checkpoint)
         if not self.cfg.checkpoint or not path.exists():
             return
-        state = checkpoints.load(path)
+        in_parts = self.spread.kept_in_parts
+        if in_parts and path.is_dir() and not (path / checkpoints.CURRENT).exists():
+            return  # stopped before the first one was whole
+        state = checkpoints.load_state(path) if in_parts else checkpoints.load(path)
         ours, theirs = self._settings(), state["settings"]
         other = {key: (theirs.get(key), ours[key]) for key in ours if theirs.get(key) != ours[key]}
         if other:
             raise ValueError(
                 f"{path} was made with other settings {other} (there, here); remove it to start anew"
             )
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.best = [value.to(self.device) for value in state["best"]]
-        if self.average is not None:
-            self.average = [value.to(self.device) for value in state["average"]]
+        if in_parts:
+            checkpoints.load_parts(path, self._tensors())
+        else:
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.best = [value.to(self.device) for value in state["best"]]
+            if self.average is not None:
+                self.average = [value.to(self.device) for value in state["average"]]
         self.best_loss, self.best_step = state["best_loss"].cpu(), state["best_step"]
         self.step, self.stale, self.spent = state["step"], state["stale"].cpu(), state["seconds"]
         for key, values in state["history"].items():
             setattr(self.history, key, values)
-        torch.set_rng_state(state["rng"].cpu())
-        if state["cuda_rng"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+        self._resume_random(state)
+
+    def _resume_random(self, state: dict) -> None:
+        """Each process goes on with its own random numbers; one that was not there begins its own."""
+        rank = self.processes.rank
+        rng, cuda_rng = (
+            [value] if isinstance(value, Tensor) else value for value in (state["rng"], state["cuda_rng"])
+        )
+        if rank >= len(rng):
+            torch.manual_seed(self.cfg.seed + rank + 1_000_003 * self.step)
+            return
+        torch.set_rng_state(rng[rank].cpu())
+        if cuda_rng is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(cuda_rng[rank].cpu())
 
 
 def _groups(model: nn.Module) -> list[dict]:
-    """Trained parameters by their learning rate relative to the config's."""
+    """Trained parameters by their learning rate relative to the config's, and by whether they decay."""
     factor_of = getattr(model, "lr_factor", lambda name: 1.0)
-    groups: dict[float, list] = {}
+    no_decay = getattr(model, "no_decay", lambda name: False)
+    groups: dict[tuple, list] = {}
     for name, param in model.named_parameters():
         if param.requires_grad:
-            groups.setdefault(factor_of(name), []).append(param)
-    return [{"params": params, "factor": factor} for factor, params in groups.items()]
+            groups.setdefault((factor_of(name), bool(no_decay(name))), []).append(param)
+    return [
+        {"params": params, "factor": factor} | ({"weight_decay": 0.0} if without else {})
+        for (factor, without), params in groups.items()
+    ]
 
 
 @contextlib.contextmanager

@@ -1,12 +1,7 @@
-"""The training loop: exact resume, honest selection, loud failure, and the same on two processes."""
+"""The training loop: exact resume, honest selection and loud failure."""
 
 import os
-import signal
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -181,46 +176,6 @@ def test_the_cosine_schedule_warms_up_and_ends_at_zero():
     assert [cosine(s, 12, warmup=2) for s in (0, 1, 2, 7, 12)] == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.0])
 
 
-KILLED = """
-import os, signal, torch
-import sys; sys.path.insert(0, {tests!r})
-from test_loop import CPU, line, line_data, replace, fit
-from neurolib.training import checkpoints
-cfg = replace(CPU, steps=90, checkpoint={path!r}, checkpoint_every=7)
-model = line(dropout=0.3)
-kill_at, real = {kill_at}, model.loss
-calls = 0
-def loss(batch):
-    global calls
-    calls += model.training
-    if calls == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(batch)
-model.loss = loss
-fit(model, line_data(), line_data(seed=1), cfg)
-torch.save(model.state_dict(), {out!r})
-"""
-
-
-def test_a_run_killed_in_mid_epoch_resumes_to_the_same_bits(tmp_path):
-    def run(path, kill_at, out):
-        code = KILLED.format(tests=str(Path(__file__).parent), path=str(path), kill_at=kill_at, out=str(out))
-        return subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"}
-        ).returncode
-
-    assert run(tmp_path / "whole.pt", 0, tmp_path / "whole") == 0
-    assert run(tmp_path / "cut.pt", 38, tmp_path / "cut") == -signal.SIGKILL
-    assert not (tmp_path / "cut").exists()
-    assert (
-        checkpoints.load(tmp_path / "cut.pt")["step"] == 35
-    )  # epochs have five steps, so not at an edge: 38
-    assert run(tmp_path / "cut.pt", 0, tmp_path / "cut") == 0
-    whole, cut = (torch.load(tmp_path / name, weights_only=True) for name in ("whole", "cut"))
-    assert all(torch.equal(whole[key], cut[key]) for key in whole)
-    assert not list(tmp_path.glob("*.part"))
-
-
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     cfg = replace(CPU, checkpoint=str(tmp_path / "run.pt"), checkpoint_every=10)
     fit(line(), line_data(), line_data(), cfg)
@@ -245,57 +200,7 @@ def test_a_damaged_checkpoint_is_named_and_a_failed_write_keeps_the_old_one(tmp_
         checkpoints.load(path)
 
 
-TWO = """
-import torch, sys
-sys.path.insert(0, {tests!r})
-from test_loop import masked_model, masked_data, replace, fit, CPU
-model = masked_model()
-fit(model, masked_data(36), masked_data(11, seed=1), replace(CPU, batch_size=6, steps=24, eval_every=6, schedule="cosine"))
-import torch.distributed as dist, os
-if int(os.environ.get("RANK", 0)) == 0:
-    torch.save(model.state_dict(), {out!r})
-"""
-
-
-class Masked(Line):
-    """A mean over as many rows as the mask says, so that processes hold unequal shares."""
-
-    def loss(self, batch):
-        error = (self.map(batch["x"]) - batch["y"]).square()[:, 0]
-        return (error * batch["mask"]).sum() / batch["mask"].sum()
-
-    def weight(self, batch):
-        return batch["mask"].sum()
-
-
-def masked_model():
-    torch.manual_seed(0)
-    return Masked().double()
-
-
-def masked_data(n, seed=0):
-    data = line_data(n, seed, torch.float64)
-    return data | {
-        "mask": 0.2 + torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    }
-
-
 def test_no_process_is_left_without_a_row_at_the_end_of_an_epoch():
     data, cpu = {"x": torch.arange(9.0)}, torch.device("cpu")
     ranks = [list(training_batches(data, range(3), 4, [0], cpu, rank, 2)) for rank in (0, 1)]
     assert [len(batch["x"]) for batch in ranks[0]] == [len(batch["x"]) for batch in ranks[1]] == [2, 2, 1]
-
-
-def test_two_processes_train_as_one(tmp_path):
-    script = tmp_path / "two.py"
-    results = {}
-    for name, command in {
-        "one": [sys.executable],
-        "two": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
-    }.items():
-        out = tmp_path / name
-        script.write_text(textwrap.dedent(TWO.format(tests=str(Path(__file__).parent), out=str(out))))
-        subprocess.run([*command, str(script)], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        results[name] = torch.load(out, weights_only=True)
-    for key, value in results["one"].items():
-        torch.testing.assert_close(results["two"][key], value, rtol=0, atol=1e-12)
