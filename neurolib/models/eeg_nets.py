@@ -1,7 +1,7 @@
 """Two small convolutional networks for EEG: epochs ``(batch, time, channel)`` in, scores ``(batch, class)`` out.
 
-They are what larger models of EEG must beat: a shallow network that is a learned band power [1]_, and a compact one of separable
-convolutions [2]_. Lengths are in seconds, as in the papers, so that any sampling rate will do.
+They are what larger models of EEG must beat: a shallow network that is a learned band power [1]_, and a
+compact one of separable convolutions [2]_. Lengths are in seconds, so that any sampling rate will do.
 
 Four things differ from the papers. (1) Normalisation is by GroupNorm with one group, not BatchNorm, whose
 running moments of few trials per person are noise, and whose output depends on who else is in the batch. One
@@ -35,7 +35,7 @@ class ShallowConvNetConfig:
     Examples
     --------
     >>> net = ShallowConvNetConfig().build(n_channels=22, n_samples=1125, rate_hz=250.0, n_classes=4)
-    >>> sum(p.numel() for p in net.parameters())  # 41·40... = 1040 + 35200 + 80 + (40 · 69 + 1) · 4
+    >>> sum(p.numel() for p in net.parameters())  # 26 · 40 + 40 · 40 · 22 + 80 + (40 · 69 + 1) · 4
     47364
     """
 

@@ -125,7 +125,7 @@ class HomoscedasticWeights(nn.Module):
             )
         self.kappa = {name: KAPPA[kind] for name, kind in tasks.items()}
         self.floors = {name: float(floors.get(name, 0.0)) for name in tasks}
-        self.log_variance = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in tasks})
+        self.log_variance = nn.ParameterDict({name: nn.Parameter(torch.zeros(1)) for name in tasks})
 
     def forward(self, losses: Mapping[str, Tensor]) -> Balanced:
         """Weigh the losses that are there."""
@@ -140,7 +140,7 @@ class HomoscedasticWeights(nn.Module):
             )
         total, weights = 0.0, {}
         for name, loss in above.items():
-            s = _Bounded.apply(self.log_variance[name])
+            s = _Bounded.apply(self.log_variance[name])[0]
             weight = self.kappa[name] * torch.exp(-s)
             total, weights[name] = total + weight * loss + s / 2, weight.detach()
         return Balanced(total, weights)

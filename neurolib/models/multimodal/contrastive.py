@@ -161,7 +161,7 @@ class TriModalContrastive(nn.Module):
         if within_s < 0 or not temperature > 0:
             raise ValueError(f"within_s={within_s} must be 0 or more, temperature={temperature} positive")
         self.within_s = within_s
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / temperature)))
+        self.log_scale = nn.Parameter(torch.tensor([math.log(1 / temperature)]))
 
     def forward(
         self,

@@ -354,6 +354,19 @@ class MultimodalModel(nn.Module):
             parts = [name for name in parts if name not in ("perceiver", "backbone")]
         self.freeze(parts)
 
+    def no_decay(self, name: str) -> bool:
+        """Whether weight decay would harm a parameter: identities, biases, norms, decay rates."""
+        leaf = name.rpartition(".")[2]
+        kept = {f"backbone.{part}" for part in self.backbone.no_decay}
+        vectors = ("channels.", "recordings.", "slot", "ask_", "modality.", "within_patch.", "null_key", "seeds")
+        return (
+            name in kept
+            or leaf == "bias"
+            or "norm" in name
+            or any(part in name for part in vectors)
+            or leaf == "delay_s"
+        )
+
     def train(self, mode: bool = True) -> "MultimodalModel":
         """As ``nn.Module.train``; frozen parts keep their dropout off."""
         super().train(mode)

@@ -110,6 +110,12 @@ class Objective(nn.Module):
         """Learning rate of a parameter relative to the others: weights of tasks learn slowly."""
         return 0.1 if "log_variance" in name else 1.0
 
+    def no_decay(self, name: str) -> bool:
+        """Weights of tasks, and what the model says of its own, do not decay."""
+        if name.startswith("model."):
+            return self.model.no_decay(name.removeprefix("model."))
+        return "log_" in name
+
     def losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Loss of every task that the batch serves, by name."""
         cfg, model = self.cfg, self.model

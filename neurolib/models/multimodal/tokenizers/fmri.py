@@ -84,7 +84,7 @@ class FMRITokenizer(ScaledTokenizer):
             self.total = PopulationSum(cfg.features, d)
         else:
             self.out = nn.Linear(cfg.patch * cfg.features, d)
-        self.delay_s = nn.Parameter(torch.tensor(float(cfg.delay_s)))
+        self.delay_s = nn.Parameter(torch.tensor([float(cfg.delay_s)]))
 
     def forward(self, inputs: ModalityInput) -> Tokens:
         """Tokens in order of time, the regions of a patch after each other."""
