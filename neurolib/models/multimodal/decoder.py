@@ -3,7 +3,7 @@
 One latent time per bin, and causal, so that it sees what a recurrent network of the same trials sees.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from neurolib.models.decoder import check_bins, check_units, moments
 from neurolib.models.multimodal.backbone import BackboneConfig
 from neurolib.models.multimodal.heads import DecoderHeadConfig
 from neurolib.models.multimodal.inputs import ModalityInput
+from neurolib.models.multimodal.mixers import S6MixerConfig, SSDMixerConfig
 from neurolib.models.multimodal.network import MultimodalConfig
 from neurolib.models.multimodal.perceiver import PerceiverConfig
 from neurolib.models.multimodal.tokenizers.binned import BinnedTokenizerConfig
@@ -23,6 +24,9 @@ from neurolib.models.multimodal.tokenizers.binned import BinnedTokenizerConfig
 @dataclass(frozen=True)
 class SpikeDecoderConfig:
     """A small model of one modality, spikes in bins, that decodes behaviour.
+
+    Counts are standardised per unit: the norm of a token is what its reader divides by, and the mean rates of
+    a population are most of it.
 
     Examples
     --------
@@ -38,8 +42,12 @@ class SpikeDecoderConfig:
     slots: int = 2
     layers: int = 1  # of self-attention among latents
     blocks: int = 2  # of state spaces along time
+    mixer: SSDMixerConfig | S6MixerConfig = field(default_factory=SSDMixerConfig)
     heads: int = 4
-    history_s: float = 0.5  # reach of attention, to tokens and to latents
+    widen: int = 4  # hidden width of feed-forward parts, in d
+    features: int = 4  # hidden features of a count, see the tokenizer
+    history_s: float = 0.5  # reach of attention to tokens
+    latents_s: float = 0.5  # and to latents; 0 for those of the same bin alone
     dropout: float = 0.2
     unit_dropout: float = 0.2  # share of units hidden from a trial in training
     longest_s: float = 4.0  # longest period of the rotation by time
@@ -49,33 +57,44 @@ class SpikeDecoderConfig:
             raise ValueError(f"unit_dropout={self.unit_dropout} must be a probability below 1")
         if not self.bin_size_s > 0:
             raise ValueError(f"bin_size_s={self.bin_size_s} must be positive; it is in seconds")
+        if min(self.history_s, self.latents_s) < 0:
+            raise ValueError(
+                f"history_s={self.history_s}, latents_s={self.latents_s} must not be negative; 0 is one bin"
+            )
 
     @property
     def model(self) -> MultimodalConfig:
         """Settings of the model behind it."""
-        reach = max(1.0, self.history_s / self.bin_size_s)
+        bin_s = self.bin_size_s
         return MultimodalConfig(
             d=self.d,
             modalities=("spike",),
             tokenizers={
                 "spike": BinnedTokenizerConfig(
-                    rate_hz=1 / self.bin_size_s, stride_s=self.bin_size_s, causal=True
+                    rate_hz=1 / bin_s, stride_s=bin_s, transform="none", features=self.features, causal=True
                 )
             },
             window_s=None,
             longest_s=self.longest_s,
             perceiver=PerceiverConfig(
                 slots=self.slots,
-                step_s=self.bin_size_s,
+                step_s=bin_s,
                 layers=self.layers,
                 heads=self.heads,
-                radius=reach,
-                span=reach,
-                shortest_s=2 * self.bin_size_s,
+                radius=max(0.5, self.history_s / bin_s),  # in steps; half of one reaches no neighbour
+                span=max(0.5, self.latents_s / bin_s),
+                widen=self.widen,
+                shortest_s=2 * bin_s,
                 causal=True,
                 dropout=self.dropout,
             ),
-            backbone=BackboneConfig(blocks=self.blocks, heads=self.heads, dropout=self.dropout),
+            backbone=BackboneConfig(
+                blocks=self.blocks,
+                mixer=self.mixer,
+                slots="attention" if self.slots > 1 else "none",
+                heads=self.heads,
+                dropout=self.dropout,
+            ),
             pooled=1,
             decoder=DecoderHeadConfig(n_out=self.n_outputs, hidden=(self.d,), dropout=self.dropout),
         )
@@ -105,6 +124,9 @@ class SpikeDecoder(nn.Module):
             (self.output_mean, self.output_scale), moments(train.behaviour), strict=True
         ):
             buffer.copy_(torch.as_tensor(value))
+        # not the tokenizer's own robust scale: most bins of most units are zero
+        scaling, like = self.model.tokenizers["spike"].scaling, self.output_mean
+        scaling.centre, scaling.spread = (torch.as_tensor(v).to(like) for v in moments(train.counts))
         return self
 
     def forward(self, counts: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -133,12 +155,16 @@ class SpikeDecoder(nn.Module):
         check_units(trials, self.cfg.n_units)
         check_bins(trials, self.cfg.bin_size_s)
         self.eval()
-        padded = trials.padded()
-        like = self.output_mean
-        counts = torch.from_numpy(padded.counts).to(like).split(rows)
-        masks = torch.from_numpy(padded.mask).to(like.device).split(rows)
-        said = [self(block, mask).float().cpu().numpy() for block, mask in zip(counts, masks, strict=True)]
-        return np.concatenate(said)[padded.mask].astype(float)
+        said = np.empty((int(trials.lengths.sum()), self.cfg.n_outputs))
+        order = np.argsort(trials.lengths, kind="stable")  # attention pays for padding by its square
+        for index in np.split(order, range(rows, len(order), rows)):
+            padded = trials.select(index).padded()
+            counts = torch.from_numpy(padded.counts).to(self.output_mean)
+            block = self(counts, torch.from_numpy(padded.mask).to(counts.device)).float().cpu().numpy()
+            for trial, row in zip(index, block, strict=True):
+                start, length = trials.starts[trial], trials.lengths[trial]
+                said[start : start + length] = row[:length]
+        return said
 
     def _standard(self, counts: Tensor, mask: Tensor | None, seen: Tensor | None = None) -> Tensor:
         signal = ModalityInput.sampled(counts, 1 / self.cfg.bin_size_s, mask=mask)

@@ -358,7 +358,16 @@ class MultimodalModel(nn.Module):
         """Whether weight decay would harm a parameter: identities, biases, norms, decay rates."""
         leaf = name.rpartition(".")[2]
         kept = {f"backbone.{part}" for part in self.backbone.no_decay}
-        vectors = ("channels.", "recordings.", "slot", "ask_", "modality.", "within_patch.", "null_key", "seeds")
+        vectors = (
+            "channels.",
+            "recordings.",
+            "slot",
+            "ask_",
+            "modality.",
+            "within_patch.",
+            "null_key",
+            "seeds",
+        )
         return (
             name in kept
             or leaf == "bias"

@@ -12,7 +12,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from neurolib.models.multimodal import backbone, mixers, network, perceiver, tokenizers
+from neurolib.models.multimodal import (
+    backbone,
+    forecasting,
+    heads,
+    mixers,
+    network,
+    perceiver,
+    population,
+    tokenizers,
+)
 from neurolib.models.multimodal.identity import GrowingEmbedding
 from neurolib.models.multimodal.network import MultimodalModel
 
@@ -117,7 +126,7 @@ def _vocabularies(model: MultimodalModel) -> dict[str, list[str]]:
 def _classes() -> dict[str, type]:
     """Settings that may be named in a file."""
     found = {}
-    for module in (network, perceiver, backbone, mixers, tokenizers):
+    for module in (network, perceiver, backbone, mixers, tokenizers, population, heads, forecasting):
         for name, value in vars(module).items():
             if isinstance(value, type) and is_dataclass(value) and name.endswith("Config"):
                 found[name] = value

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from neurolib.models.multimodal.identity import GrowingEmbedding
 from neurolib.models.multimodal.inputs import ModalityInput, Tokens
-from neurolib.models.multimodal.tokenizers.channels import ChannelPlace, PopulationSum
+from neurolib.models.multimodal.population import PopulationTransformerConfig
+from neurolib.models.multimodal.tokenizers.channels import ChannelPlace, PopulationAttention, PopulationSum
 from neurolib.models.multimodal.tokenizers.frames import clock, patched, taps
 from neurolib.models.multimodal.tokenizers.scaling import ScaledTokenizer
 
@@ -37,12 +38,16 @@ class BinnedTokenizerConfig:
         Hidden features of the function.
     causal : bool
         Stamp tokens with the end of their patch instead of its centre.
+    population : PopulationTransformerConfig, optional
+        Let units attend to each other at each time [3]_ instead of adding them up.
 
     References
     ----------
     .. [1] Anscombe (1948), "The transformation of Poisson, binomial and negative-binomial data", Biometrika.
     .. [2] Ye et al. (2023), "Neural data transformer 2: multi-context pretraining for neural spiking activity",
        NeurIPS (patches of units).
+    .. [3] Chau et al. (2025), "Population transformer: learning population-level representations of neural
+       activity", ICLR, arXiv:2406.03044.
 
     Examples
     --------
@@ -58,6 +63,7 @@ class BinnedTokenizerConfig:
     groups: int = 1
     features: int = 4
     causal: bool = False
+    population: PopulationTransformerConfig | None = None
 
     def __post_init__(self):
         taps(self.stride_s, self.rate_hz)
@@ -83,7 +89,9 @@ class BinnedTokenizer(ScaledTokenizer):
         self.slope = nn.Parameter(torch.randn(cfg.features, 1))
         self.shift = nn.Parameter(torch.randn(cfg.features, 1))
         self.place = ChannelPlace(d, channels, octaves=None)
-        self.total = PopulationSum(bins * (1 + cfg.features), d)
+        features = bins * (1 + cfg.features)
+        mix = cfg.population
+        self.total = PopulationAttention(mix, features, d) if mix else PopulationSum(features, d)
 
     def standardise(self, inputs: ModalityInput) -> None:
         """Take the scale of each channel from training data; counts have none."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from neurolib.models.multimodal.identity import GrowingEmbedding
 from neurolib.models.multimodal.inputs import ModalityInput
+from neurolib.models.multimodal.population import PopulationTransformerConfig
 
 
 class ChannelPlace(nn.Module):
@@ -133,3 +134,32 @@ class PopulationSum(nn.Module):
         place = torch.where(channel_mask[..., None], place, 0) / count.sqrt()[:, None, None]
         sums = x.flatten(1, 2) @ place  # (B, S * features, d)
         return (sums.unflatten(1, x.shape[1:3]) * self.weight).sum(2)
+
+
+class PopulationAttention(nn.Module):
+    """Tokens of a population whose units attend to each other at each time, instead of being summed.
+
+    Costs time x units x width of memory, so it is for populations of tens.
+
+    Parameters
+    ----------
+    cfg : PopulationTransformerConfig
+    features : int
+    d : int
+
+    Examples
+    --------
+    >>> mix = PopulationAttention(PopulationTransformerConfig(layers=1, heads=2), features=3, d=8)
+    >>> mix(torch.zeros(2, 5, 3, 4), torch.zeros(2, 4, 8), torch.ones(2, 4, dtype=torch.bool)).shape
+    torch.Size([2, 5, 8])
+    """
+
+    def __init__(self, cfg: PopulationTransformerConfig, features: int, d: int):
+        super().__init__()
+        self.enter, self.mix = nn.Linear(features, d), cfg.build(d)
+
+    def forward(self, x: Tensor, place: Tensor, channel_mask: Tensor) -> Tensor:
+        """Tokens ``(B, S, d)`` of ``x (B, S, features, C)`` and ``place (B, C, d)``."""
+        units = (self.enter(x.mT) + place[:, None]).flatten(0, 1)  # (B * S, C, d)
+        _, whole = self.mix(units, channel_mask.repeat_interleave(x.shape[1], dim=0))
+        return whole.unflatten(0, x.shape[:2])

@@ -66,8 +66,9 @@ class FieldTokenizer(ScaledTokenizer):
     """The tokenizer of :class:`FieldTokenizerConfig`.
 
     Filters are linear up to the pool, so that weights over electrodes make spatial filters of the signal;
-    normalisation and the non-linearity come after. Values should have a spread of about one:
-    :meth:`standardise` sees to it.
+    normalisation and the non-linearity come after. Values should have a spread of about one, and so should
+    log powers, about zero: what all electrodes have in common adds up in the pool and would drown how they
+    differ. :meth:`standardise` sees to both.
 
     Parameters
     ----------
@@ -98,6 +99,8 @@ class FieldTokenizer(ScaledTokenizer):
             envelope_features = len(envelope.bands_hz)
         self.filters = FilterBank(d, cfg.kernels_ms, cfg.rate_hz, self.stride, cfg.causal, envelope_features)
         self.envelope = envelope
+        self.register_buffer("level", torch.zeros(envelope_features))
+        self.register_buffer("level_spread", torch.ones(envelope_features))
         self.place = ChannelPlace(d, channels)
         self.pool = ChannelPool(d, cfg.queries if cfg.pool == "attention" else 0)
         self.out = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.GELU(), nn.Linear(d, d))
@@ -106,10 +109,23 @@ class FieldTokenizer(ScaledTokenizer):
         """Potentials against the reference."""
         return referenced(super().prepared(inputs), self.cfg.reference)
 
+    @torch.no_grad()
+    def standardise(self, inputs: ModalityInput) -> None:
+        """Take the scale of each channel, and mean and spread of the log power in each band, from training windows."""
+        super().standardise(inputs)
+        inputs = self.scaled(inputs)
+        seen = clock(inputs, self.stride, self.cfg.rate_hz, self.cfg.causal)[1]
+        levels = self.envelope(inputs.values, inputs.mask)
+        levels = levels[seen[:, :, None] & inputs.channel_mask[:, None]]  # (n, band)
+        if len(levels) > 1:
+            self.level.copy_(levels.mean(0))
+            self.level_spread.copy_(levels.std(0).clamp(min=1e-3))
+
     def forward(self, inputs: ModalityInput) -> Tokens:
         """Tokens in order of time, the queries of a time step after each other."""
         inputs = self.scaled(inputs)
-        x = self.filters(inputs.values, self.envelope(inputs.values, inputs.mask))
+        levels = (self.envelope(inputs.values, inputs.mask) - self.level) / self.level_spread
+        x = self.filters(inputs.values, levels)
         pooled = self.out(self.pool(x, self.place(inputs), inputs.channel_mask))  # (B, S, K, d)
         time, mask = clock(inputs, self.stride, self.cfg.rate_hz, self.cfg.causal)
         return self.gathered(pooled, time, mask)
