@@ -1,6 +1,28 @@
 """Tables for pages: rows of verdicts in, HTML out."""
 
 import html
+from collections.abc import Sequence
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
+    """A plain table, which scrolls on a phone; cells other than text are set as numbers.
+
+    Examples
+    --------
+    >>> "<td>a &amp; b</td>" in table(["name", "n"], [["a & b", 3]])
+    True
+    """
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td>{html.escape(cell)}</td>" if isinstance(cell, str) else f'<td class="number">{cell:g}</td>'
+            for cell in row
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="verdicts"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def outcome(row: dict) -> str:

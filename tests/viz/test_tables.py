@@ -2,7 +2,7 @@
 
 import re
 
-from neurolib.viz.tables import verdict_table
+from neurolib.viz.tables import table, verdict_table
 
 PAGE = {"variant": "", "profile": "quick", "simulated": False}
 
@@ -54,3 +54,9 @@ def test_text_from_pages_is_escaped():
 
 def test_an_empty_table_says_so():
     assert "None yet." in verdict_table("Claims", [])
+
+
+def test_a_plain_table_escapes_text_and_sets_numbers_apart():
+    found = table(["name <b>", "n"], [["a & b", 0.5], ["c", 12]])
+    assert "<th>name &lt;b&gt;</th>" in found and "<td>a &amp; b</td>" in found
+    assert found.count("<tr>") == 3 and '<td class="number">0.5</td>' in found

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from neurolib.data.trials import Trials
-from neurolib.models.decoder import check_bins, check_units, moments
+from neurolib.models.decoder import check_bins, check_counts, check_units, moments
 from neurolib.models.multimodal.backbone import BackboneConfig
 from neurolib.models.multimodal.heads import DecoderHeadConfig
 from neurolib.models.multimodal.inputs import ModalityInput
 from neurolib.models.multimodal.mixers import S6MixerConfig, SSDMixerConfig
 from neurolib.models.multimodal.network import MultimodalConfig
 from neurolib.models.multimodal.perceiver import PerceiverConfig
+from neurolib.models.multimodal.stream import ModelStream
 from neurolib.models.multimodal.tokenizers.binned import BinnedTokenizerConfig
 
 
@@ -48,7 +49,7 @@ class SpikeDecoderConfig:
     features: int = 4  # hidden features of a count, see the tokenizer
     history_s: float = 0.5  # reach of attention to tokens
     latents_s: float = 0.5  # and to latents; 0 for those of the same bin alone
-    dropout: float = 0.2
+    dropout: float = 0.2  # on state spaces and in the head
     unit_dropout: float = 0.2  # share of units hidden from a trial in training
     longest_s: float = 4.0  # longest period of the rotation by time
 
@@ -86,7 +87,7 @@ class SpikeDecoderConfig:
                 widen=self.widen,
                 shortest_s=2 * bin_s,
                 causal=True,
-                dropout=self.dropout,
+                dropout=0.0,  # no gain here, and on a CPU drawing it costs as much as the attention
             ),
             backbone=BackboneConfig(
                 blocks=self.blocks,
@@ -166,6 +167,10 @@ class SpikeDecoder(nn.Module):
                 said[start : start + length] = row[:length]
         return said
 
+    def stream(self) -> "SpikeStream":
+        """Decode bin by bin."""
+        return SpikeStream(self)
+
     def _standard(self, counts: Tensor, mask: Tensor | None, seen: Tensor | None = None) -> Tensor:
         signal = ModalityInput.sampled(counts, 1 / self.cfg.bin_size_s, mask=mask)
         if seen is not None:
@@ -174,6 +179,26 @@ class SpikeDecoder(nn.Module):
         time = self.model.cfg.perceiver.times(window_s, counts.device).expand(len(counts), -1)
         grid = self.model.latents({"spike": signal}, window_s=window_s)
         return self.model.decode(grid, time, window_s)
+
+
+class SpikeStream:
+    """A :class:`SpikeDecoder` in use."""
+
+    def __init__(self, decoder: SpikeDecoder):
+        cfg = decoder.cfg
+        self.decoder, self.n_units = decoder.eval(), cfg.n_units
+        self.stream = ModelStream(decoder.model, {"spike": torch.arange(cfg.n_units)}, cfg.bin_size_s)
+
+    def reset(self) -> None:
+        """Start a trial."""
+        self.stream.reset()
+
+    def step(self, counts: ArrayLike) -> NDArray:
+        """Take counts ``(n_units,)``, return behaviour ``(n_outputs,)``."""
+        counts = torch.from_numpy(check_counts(counts, self.n_units, np.float32))
+        said = self.stream.step({"spike": counts[None]})
+        said = said * self.decoder.output_scale + self.decoder.output_mean
+        return said.float().cpu().numpy().astype(float)
 
 
 def with_moments(cfg: SpikeDecoderConfig, train: Trials, **changes) -> SpikeDecoder:

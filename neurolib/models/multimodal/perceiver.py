@@ -312,7 +312,8 @@ class Perceiver(nn.Module):
         cfg, at = self.cfg, self.latent_time(window_s, tokens)
         steps, step_s = cfg.n_steps(window_s), cfg.seconds(window_s)
         latents = self.slot.repeat(steps, 1).expand(len(tokens), -1, -1).to(tokens.dtype)
-        near = cfg.may_read(at, time, cfg.radius and cfg.radius * step_s)
+        # a token from before the window, such as BOLD whose delay is taken off, is within reach of its first latents
+        near = cfg.may_read(at, time.clamp(0, window_s), cfg.radius and cfg.radius * step_s)
         allowed = mask[:, None, :].expand(-1, len(at), -1) if near is None else near & mask[:, None, :]
         at = at.expand(len(tokens), -1)
         latents = self.enter(latents, at, tokens, time, allowed)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from neurolib.data.trials import Trials
+from neurolib.models.decoder import Decoder, stream_trials
 from neurolib.models.multimodal.decoder import SpikeDecoderConfig, with_moments
 from neurolib.models.multimodal.stream import ModelStream
 
@@ -49,6 +50,28 @@ def test_a_stream_gives_the_numbers_of_the_whole():
         stream.reset()
         want = model._standard(counts[None], None)[0]
         assert torch.allclose(said, want, atol=1e-5)
+
+
+def test_a_decoder_in_use_gives_the_numbers_of_whole_trials():
+    model, both = decoder(latents_s=0.0), trials()
+    assert np.allclose(stream_trials(model, both), model.predict(both), atol=1e-4)
+    assert isinstance(model, Decoder)
+
+
+def test_the_scale_of_a_units_counts_does_not_matter():
+    def said(data):
+        torch.manual_seed(0)
+        return with_moments(CFG, data).predict(data)
+
+    once = trials()
+    twice = Trials(once.counts * np.array([1, 3, 1, 1, 7]), once.behaviour, once.lengths, 0.05)
+    assert np.allclose(said(once), said(twice), atol=1e-4)
+
+
+def test_trials_come_back_in_their_order():
+    model, mixed = decoder(), trials((9, 30, 4, 21, 30))
+    alone = [model.predict(mixed.select([i])) for i in range(5)]
+    assert np.allclose(model.predict(mixed, rows=2), np.concatenate(alone), atol=1e-4)
 
 
 def test_units_can_be_hidden_in_training():
