@@ -83,21 +83,19 @@ def figure(name: str, fig) -> None:
         display(fig)
 
 
-def use(trials) -> None:
+def use(*sets) -> None:
     """Note which data the page uses, and say so; simulated data are announced in capitals.
 
     Parameters
     ----------
-    trials : Trials or Recording
-        Anything with ``name`` (an id of the catalog) and ``simulated``.
+    *sets : Trials or Recording
+        Anything with ``name`` (an id of the catalog, unless nothing like it was recorded) and ``simulated``.
     """
     from IPython.display import HTML, display
 
-    source = "simulated" if trials.simulated else "recorded"
-    entry = data_state(trials.name, source)
-    if entry not in _page.data:
-        _page.data.append(entry)
-    display(HTML(f'<p class="data-kind {source}">{html.escape(_data_line(entry))}</p>'))
+    entries = [data_state(each.name, "simulated" if each.simulated else "recorded") for each in sets]
+    _page.data.extend(entry for entry in entries if entry not in _page.data)
+    display(HTML(_data_lines(entries)))
 
 
 def published(key: str) -> dict[str, Any]:
@@ -219,7 +217,7 @@ def stamp(device: str = "") -> None:
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "key": run.get("key", {}),
     }
-    data = "".join(f'<p class="data-kind {e["kind"]}">{html.escape(_data_line(e))}</p>' for e in _page.data)
+    data = _data_lines(_page.data)
     made = f"{record['profile']} profile, {record['device']}, {record['seconds']:.0f} s"
     _glue(
         "card",
@@ -283,9 +281,34 @@ def _root() -> Path:
     return Path(_page.run["root"]) if "root" in _page.run else find_project().root
 
 
+def _data_lines(entries: list[dict[str, str]]) -> str:
+    """A paragraph per set of data, or one for all stand-ins of a page that has several."""
+    twins = [e for e in entries if e["kind"] == "simulated" and e["id"] in _titles()]
+    lines = [(e["kind"], _data_line(e)) for e in entries if len(twins) < 3 or e not in twins]
+    if len(twins) > 2:
+        names = "; ".join(f"«{_titles()[e['id']]}»" for e in twins)
+        lines.append(
+            (
+                "simulated",
+                f"SIMULATED data: stand-ins with the statistics of {names}; nothing here was recorded.",
+            )
+        )
+    return "".join(f'<p class="data-kind {kind}">{html.escape(line)}</p>' for kind, line in lines)
+
+
+def _titles() -> dict[str, str]:
+    from neurolib.data import catalog
+
+    return {id: entry.title for id, entry in catalog.datasets().items()}
+
+
 def _data_line(entry: dict[str, str]) -> str:
     from neurolib.data import catalog
 
+    if entry["kind"] == "simulated" and entry["id"] not in catalog.datasets():
+        return (
+            f"SIMULATED data: {entry['id']}; made up, with a known answer, and a stand-in for no recording."
+        )
     known = catalog.dataset(entry["id"])
     if entry["kind"] == "simulated":
         return (

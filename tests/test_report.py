@@ -216,3 +216,24 @@ def test_data_are_announced_with_their_kind(page, capsys, monkeypatch, tmp_path,
     report.use(replace(hand, name="mc_rtt", simulated=True))
     report.use(replace(hand, name="mc_rtt", simulated=True))
     assert page.data == [SIMULATED] and page.simulated
+
+
+def test_data_that_nobody_recorded_are_announced_as_such(page, capsys, hand):
+    from dataclasses import replace
+
+    report.use(replace(hand, name="a made-up brain", simulated=True))
+    assert page.simulated and "a made-up brain" in report._data_line(page.data[0])
+    with pytest.raises(ValueError, match="no dataset 'a made-up brain'"):
+        report.use(replace(hand, name="a made-up brain", simulated=False))
+
+
+def test_many_stand_ins_are_announced_in_one_line(page, monkeypatch, tmp_path, hand):
+    from dataclasses import replace
+
+    monkeypatch.setenv("NEUROLIB_DATA", str(tmp_path))
+    ids = ("mc_rtt", "mc_maze", "myo_emg")
+    report.use(*(replace(hand, name=id, simulated=True) for id in ids))
+    assert len(page.data) == 3
+    lines = report._data_lines(page.data)
+    assert lines.count("<p") == 1 and "MC_RTT" in lines and "MC_Maze" in lines
+    assert report._data_lines(page.data[:2]).count("<p") == 2

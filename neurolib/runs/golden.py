@@ -33,6 +33,9 @@ def on_recorded(project: Project, page: str) -> Job | None:
     for job in (with_source(project, page, "recorded", name) for name in ("", *project.variants(page))):
         dataset = job.params.get("dataset", _default(project, page, "dataset"))
         wanted = [sets.SETS[dataset].recorded] if dataset else _read_by(project, page)
+        if unknown := [id for id in wanted if id not in catalog.datasets()]:
+            print(f"{page}: not run, {unknown[0]} is simulated and was never recorded")
+            return None
         missing = [id for id in wanted if not catalog.is_present(id)]
         if not missing:
             return job

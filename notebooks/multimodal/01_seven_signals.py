@@ -43,8 +43,7 @@ from neurolib.viz import signals
 from neurolib.viz.tables import table
 
 excerpts = load_excerpts(source, window_s, scans)
-for excerpt in excerpts.values():
-    report.use(excerpt)
+report.use(*excerpts.values())
 simulated = any(excerpt.simulated for excerpt in excerpts.values())
 {kind: excerpt.signal.values.shape for kind, excerpt in excerpts.items()}
 

@@ -48,8 +48,7 @@ from neurolib.viz import model_diagram, model_parts
 from neurolib.viz.tables import table
 
 excerpts = load_excerpts(source, window_s=2.0, scans=20)
-for excerpt in excerpts.values():
-    report.use(excerpt)
+report.use(*excerpts.values())
 simulated = any(excerpt.simulated for excerpt in excerpts.values())
 
 # %% [markdown]
