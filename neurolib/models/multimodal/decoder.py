@@ -47,8 +47,8 @@ class SpikeDecoderConfig:
     heads: int = 4
     widen: int = 4  # hidden width of feed-forward parts, in d
     features: int = 4  # hidden features of a count, see the tokenizer
-    history_s: float = 0.5  # reach of attention to tokens
-    latents_s: float = 0.5  # and to latents; 0 for those of the same bin alone
+    history_s: float = 0.5  # last bins that attention reads, the newest included
+    latents_s: float = 0.5  # as much of the latents; 0 for those of the same bin alone
     dropout: float = 0.2  # on state spaces and in the head
     unit_dropout: float = 0.2  # share of units hidden from a trial in training
     longest_s: float = 4.0  # longest period of the rotation by time
@@ -82,8 +82,8 @@ class SpikeDecoderConfig:
                 step_s=bin_s,
                 layers=self.layers,
                 heads=self.heads,
-                radius=max(0.5, self.history_s / bin_s),  # in steps; half of one reaches no neighbour
-                span=max(0.5, self.latents_s / bin_s),
+                radius=self._reach(self.history_s),
+                span=self._reach(self.latents_s),
                 widen=self.widen,
                 shortest_s=2 * bin_s,
                 causal=True,
@@ -99,6 +99,10 @@ class SpikeDecoderConfig:
             pooled=1,
             decoder=DecoderHeadConfig(n_out=self.n_outputs, hidden=(self.d,), dropout=self.dropout),
         )
+
+    def _reach(self, seconds: float) -> float:
+        """Steps from a latent back to the middle between two bins, so that no rounding decides what is seen."""
+        return max(0.5, round(seconds / self.bin_size_s) - 0.5)
 
     def build(self) -> "SpikeDecoder":
         """Make the decoder, with random weights."""

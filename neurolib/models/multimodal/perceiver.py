@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+SLACK_S = 1e-6  # by which equal times may differ
 T_MIN_S = 1e-4  # as in POYO
 
 
@@ -85,11 +86,12 @@ class PerceiverConfig:
     def may_read(self, at: Tensor, source: Tensor, reach_s: float | None) -> Tensor | None:
         """Whether a query at time ``at (..., n)`` may read a source at ``source (..., m)``: ``(..., n, m)``, or None for always."""
         lag = at[..., :, None] - source[..., None, :]
+        slack = SLACK_S + 5e-7 * at[..., :, None].abs()  # single precision at late times
         allowed = None
         if reach_s is not None:
-            allowed = lag.abs() <= reach_s + 1e-6
+            allowed = lag.abs() <= reach_s + slack
         if self.causal:
-            allowed = (lag >= -1e-6) if allowed is None else allowed & (lag >= -1e-6)
+            allowed = (lag >= -slack) if allowed is None else allowed & (lag >= -slack)
         return allowed
 
 

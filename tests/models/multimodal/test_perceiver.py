@@ -116,3 +116,11 @@ def test_bad_settings_are_named():
         PerceiverConfig(radius=-1)
     with pytest.raises(ValueError, match="width that 4 divides"):
         TimedAttention(12, 2, 1.0)
+
+
+def test_a_latent_reads_its_own_time_however_late():
+    cfg = PerceiverConfig(step_s=0.02, slots=1, causal=True)
+    at = cfg.times(120.0)
+    assert cfg.may_read(at, at.clone().double().float(), None).diagonal().all()
+    late = (torch.arange(1, 6001) / 50).float()  # the same clock, reckoned another way
+    assert cfg.may_read(at, late, 0.01).diagonal().all()
