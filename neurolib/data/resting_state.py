@@ -52,7 +52,7 @@ def simulate(cfg: RestingConfig = RestingConfig()) -> list[Recording]:
     common[0] = abs(common[0]) + 0.5  # the fluctuation of the whole brain
     recordings = []
     for subject in range(cfg.n_subjects):
-        rng = np.random.default_rng([cfg.seed, subject])
+        rng = np.random.default_rng([cfg.seed, 1 + subject])
         own = rng.standard_normal((n_networks, N_AAL2))
         networks = np.sqrt(1 - cfg.individual) * common + np.sqrt(cfg.individual) * own
         scale = 0.8 ** np.arange(n_networks)
