@@ -38,7 +38,7 @@ def few_shot(
     for number, (name, points) in enumerate(lines.items()):
         if len(points) != len(amounts):
             raise ValueError(f"{name!r} has {len(points)} points for {len(amounts)} amounts")
-        x = np.arange(len(amounts)) + 0.06 * (number - (len(lines) - 1) / 2)
+        x = np.arange(len(amounts)) + 0.045 * (number - (len(lines) - 1) / 2)
         estimate, low, high = np.array([tuple(point)[:3] for point in points]).T
         mark = MARKS[number % len(MARKS)]
         look = (

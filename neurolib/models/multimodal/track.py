@@ -101,7 +101,9 @@ class TrackDecoder(nn.Module):
         super().__init__()
         self.cfg, self.model = cfg, cfg.model.build()
         self.means: dict[str, NDArray] = {}
-        self.model.freeze(UNUSED)
+        for name, parameter in self.model.named_parameters():
+            if name.partition(".")[0] in UNUSED:
+                parameter.requires_grad_(False)
 
     def add(self, labelled: TrackWindows) -> "TrackDecoder":
         """Give vectors to a new recording and its cells, and take the cells' mean rates from these windows."""
@@ -114,7 +116,6 @@ class TrackDecoder(nn.Module):
     def adapt(self, mode: str, **settings) -> "TrackDecoder":
         """As :meth:`MultimodalModel.adapt`; parts that decoding leaves out never train."""
         self.model.adapt(mode, **settings)
-        self.model.freeze(UNUSED)
         return self
 
     def tensors(self, windows: TrackWindows | list[TrackWindows]) -> dict[str, Tensor]:

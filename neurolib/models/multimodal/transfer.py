@@ -4,6 +4,7 @@ Everything here works on any ``torch.nn.Module``; names of parts are those of it
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -48,10 +49,15 @@ class Freezer:
 
     def settle(self) -> None:
         """Put modules without any trainable parameter of their frozen ones into evaluation mode."""
+        total, frozen = Counter(), Counter()
+        for key, _ in self.model.named_parameters(remove_duplicate=False):
+            at = key.find(".")
+            while at > 0:  # every module that the parameter is in
+                total[key[:at]] += 1
+                frozen[key[:at]] += key in self.before
+                at = key.find(".", at + 1)
         for name, module in self.model.named_modules():
-            own = [key for key in self.before if key.startswith(f"{name}." if name else "")]
-            every = [key for key, _ in module.named_parameters()]
-            if name and every and len(own) == len(every):
+            if total[name] and frozen[name] == total[name]:
                 module.eval()
 
     def _named(self, parts: Iterable[str]) -> Iterator[tuple[str, nn.Parameter]]:
