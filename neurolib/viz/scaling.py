@@ -46,7 +46,7 @@ def gains(
             at = [value * (1.06 if grey else 1.0) for value in x]
             errors = [[e - a for e, a in zip(estimate, low, strict=True)],
                       [b - e for e, b in zip(estimate, high, strict=True)]]  # fmt: skip
-            bottom.errorbar(at, estimate, errors, fmt="o-", ms=3.5, lw=1.2, label=name, **style)
+            bottom.errorbar(at, estimate, errors, marker="o", ms=3.5, lw=1.2, label=name, **style)
         for ax in (top, bottom):
             ax.set_xscale("log")
             ax.set_xticks(list(x), [_short(value) for value in x])

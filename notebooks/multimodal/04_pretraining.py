@@ -18,6 +18,7 @@
 # Here the question gets a known answer.
 # A brain is simulated whose seven signals all follow one latent: a Lorenz trajectory in three dimensions {cite}`lorenz1963`, and a stimulus.
 # A small model is trained on all of them at once, and afterwards one asks how much of that trajectory a linear reader finds in its latents.
+# Its settings were found in some thirty runs on similar brains, whose test scores were seen.
 # The simulation is linear in the latent, for rates and logarithms of amplitudes, so a linear reader of the plain signals is hard to beat, and it stands beside every result.
 #
 # **You will learn** (1) how several tasks are learned at once, (2) how much of the shared latent a short pre-training finds, (3) what is left when modalities are taken away, (4) which modality can be told from the others.

@@ -33,7 +33,7 @@ def test_gains_draw_runs_means_and_intervals_where_they_belong(simulated):
     assert_allclose(line.get_ydata(), losses["seconds"]["test"].mean(axis=1))
     assert_allclose(line.get_xdata(), columns["seconds"])
     network, ridge = bottom.containers
-    assert_allclose(network.lines[0].get_ydata(), 0.5)
+    assert_allclose(network.lines[0].get_ydata().astype(float), 0.5)
     bars = [segment[:, 1] for segment in ridge.lines[2][0].get_segments()]
     assert_allclose(bars, [[0.7, 0.9]] * 3)
     assert [text.get_text() for text in fig.texts] == ["SIMULATED"] * simulated

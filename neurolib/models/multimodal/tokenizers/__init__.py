@@ -6,8 +6,8 @@ with ``deconvolution`` · ``eeg`` · ``fmri``. What they share: ``frames`` taps 
 
 What holds for all: a config has the rate, as durations become taps when it is built. Padding, whatever it holds,
 changes nothing. Channels have no order. Masked tokens are zero, at time 0. A token is at the centre of its patch,
-or at its end if ``causal``. ``standardise(inputs)`` takes the scale of channels from training data, where there
-is one to take; call it once per recording, with windows that cover every channel.
+or at its end if ``causal``. ``standardise(inputs)`` takes the scale of channels, and the level of their power in
+bands, from training data, where there is one to take; call it once per recording, with windows that cover every channel.
 """
 
 from neurolib.models.multimodal.tokenizers.binned import BinnedTokenizerConfig
