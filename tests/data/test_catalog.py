@@ -59,7 +59,14 @@ def test_the_catalog_holds_the_benchmark_and_the_small_recordings():
     nlb = {"area2_bump", "mc_maze", "mc_maze_large", "mc_maze_medium", "mc_maze_small", "mc_rtt", "dmfc_rsg"}
     small = {"spykesml_s1", "spykesml_m1", "centuri_grasp", "mc_maze_trials"}
     coordinates = {"neurosynth", "neuroquery", "neurovault_testmaps"}
-    signals = {"eegmmidb_s001", "gw_fmri", "lfp_samples", "py_neuromod_ecog", "myo_emg", "zivlab_place_calcium"}
+    signals = {
+        "eegmmidb_s001",
+        "gw_fmri",
+        "lfp_samples",
+        "py_neuromod_ecog",
+        "myo_emg",
+        "zivlab_place_calcium",
+    }
     signals |= {"zebrafish_regions"}
     assert nlb | small | coordinates | signals == set(entries)
     for id in nlb:
