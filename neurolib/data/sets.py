@@ -117,7 +117,7 @@ def load(
                 "decoders and trials.history take a lag in bins"
             )
     if source == "auto":
-        source = _available(id, chosen)
+        source = available(id, chosen.recorded)
     found = _simulate(chosen, n_trials) if source == "simulated" else chosen.reader()
     trials = chosen.cut(found, bin_size_s, lag_s, forward_s) if chosen.cut else found
     if n_trials is not None:
@@ -125,16 +125,17 @@ def load(
     return replace(trials, name=chosen.recorded)
 
 
-def _available(id: str, chosen: Twins) -> str:
-    if catalog.is_present(chosen.recorded):
-        log.info("%s: recorded data, found in %s", id, catalog.folder(chosen.recorded))
+def available(id: str, recorded: str) -> str:
+    """What ``source="auto"`` means for a set whose recording has the id ``recorded`` in the catalog; logs which and why."""
+    if catalog.is_present(recorded):
+        log.info("%s: recorded data, found in %s", id, catalog.folder(recorded))
         return "recorded"
     log.warning(
         "%s: SIMULATED data, since %s is not in %s (`neurolib data fetch %s` gets it)",
         id,
-        chosen.recorded,
-        catalog.folder(chosen.recorded),
-        chosen.recorded,
+        recorded,
+        catalog.folder(recorded),
+        recorded,
     )
     return "simulated"
 

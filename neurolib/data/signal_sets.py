@@ -3,19 +3,16 @@
 As :func:`neurolib.data.sets.load`, for EEG, EMG, calcium events, field potentials and BOLD.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from neurolib.data import catalog
 from neurolib.data.recording import Recording
-from neurolib.data.sets import SOURCES
+from neurolib.data.sets import SOURCES, available
 
 TR_S = 2.0  # between volumes of the resting scans; their source states none, so a clock of it is a guess
 MICE = ("C6M4", "C8M2", "C23M4")
 TASK = "imagine_fists_feet"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -147,10 +144,6 @@ def load_signals(id: str, source: str = "auto") -> SignalSet:
         raise ValueError(f"source={source!r} must be one of {', '.join(SOURCES)}")
     pair = SETS[id]
     if source == "auto":
-        source = "recorded" if catalog.is_present(pair.recorded) else "simulated"
-        if source == "simulated":
-            log.warning(
-                "%s: SIMULATED data, since %s is not in %s", id, pair.recorded, catalog.folder(pair.recorded)
-            )
+        source = available(id, pair.recorded)
     made = pair.read() if source == "recorded" else pair.simulate()
     return SignalSet(pair.recorded, tuple(made), source == "simulated")
