@@ -1,0 +1,1 @@
+"""What happens inside a model: read it, change it, take it apart."""
