@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from neurolib.models.decoder import moments
+from neurolib.models.sites import Site
 
 State = tuple[Tensor, ...]  # what a trial has left behind, each (batch, ...)
 
@@ -189,6 +190,11 @@ class RecurrentEncoder(CountEncoder):
         self.rnn = CELLS[cfg.cell](n_units, cfg.hidden, batch_first=True)
         self.drop = nn.Dropout(cfg.dropout)
         self.readout = nn.Linear(cfg.hidden, n_outputs)
+
+    def sites(self) -> tuple[Site, ...]:
+        """Standardised counts, and the hidden state as it is read out; a change of it does not last."""
+        at = ("batch", "time", "channel")
+        return Site("counts", "drop", at, side="input", call=0), Site("hidden", "rnn", at, pick=0)
 
     def forward(self, counts: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Map counts ``(B, T, n_units)`` to outputs ``(B, T, n_outputs)`` and the state to go on from.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from neurolib.data.trials import Trials
 from neurolib.models.decoder import check_bins, check_units, moments
 from neurolib.models.quantizers.quantizer import QuantizerConfig
+from neurolib.models.sites import Site, inside, sites_of
 from neurolib.models.vae import EncoderConfig
 
 Batch = dict[str, Tensor]
@@ -122,6 +123,16 @@ class DiscreteDecoder(nn.Module):
         for buffer, value in zip((model.count_mean, model.count_scale), moments(trials.counts), strict=True):
             buffer.copy_(torch.as_tensor(value))
         return model
+
+    def sites(self) -> tuple[Site, ...]:
+        """Those of the encoder, the latents, and what the head reads of them after the quantizer."""
+        at = ("batch", "time", "channel")
+        return (
+            *inside("encoder", sites_of(self.encoder).values(), "encoder."),
+            Site("latents", "encoder", at, pick=0),
+            Site("through", "head", at, side="input"),
+            Site("features", "head.2", at),
+        )
 
     @property
     def bits(self) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from neurolib.data.trials import Trials
 from neurolib.models.decoder import check_units, moments
+from neurolib.models.sites import Site, Tap
 
 State = tuple[Tensor, ...]  # (h,) for a GRU, (h, c) for an LSTM; each (batch, hidden)
 
@@ -58,6 +59,7 @@ class RecurrentDecoder(nn.Module):
         self.cfg = cfg
         self.rnn = kinds[cfg.cell](cfg.n_units, cfg.hidden, batch_first=True)
         self.drop = nn.Dropout(cfg.dropout)
+        self.hidden = Tap()
         self.readout = nn.Linear(cfg.hidden, cfg.n_outputs)
         for name, size in (("count", cfg.n_units), ("output", cfg.n_outputs)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
@@ -70,6 +72,11 @@ class RecurrentDecoder(nn.Module):
             for moment, value in zip(("mean", "scale"), moments(values), strict=True):
                 getattr(self, f"{name}_{moment}").copy_(torch.as_tensor(value))
         return self
+
+    def sites(self) -> tuple[Site, ...]:
+        """Standardised counts, and the hidden state as it is read out; a change of it does not last."""
+        at = ("batch", "time", "channel")
+        return Site("counts", "drop", at, side="input", call=0), Site("hidden", axes=at)
 
     def forward(self, counts: Tensor) -> Tensor:
         """Map counts ``(B, T, n_units)`` to behaviour ``(B, T, n_outputs)``."""
@@ -132,7 +139,7 @@ class RecurrentDecoder(nn.Module):
                 state = self._advance(x[:, t], state)
                 hiddens.append(state[0])
             hidden = torch.stack(hiddens, dim=1)
-        return self.readout(self.drop(hidden))
+        return self.readout(self.drop(self.hidden(hidden)))
 
     def _rest(self, x: Tensor) -> State:
         zero = x.new_zeros(x.shape[0], self.cfg.hidden)

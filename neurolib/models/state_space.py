@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from neurolib.models.controls import CountEncoder, State
 from neurolib.models.scans import linear_recurrence
+from neurolib.models.sites import Site
 
 CHUNK_BINS = 16  # bins solved at once; longer arrays of states leave a CPU's cache and take twice as long
 
@@ -79,6 +80,14 @@ class StateSpace(CountEncoder):
         self.embed = nn.Linear(n_units, cfg.d)
         self.blocks = nn.ModuleList(SelectiveBlock(cfg) for _ in range(cfg.layers))
         self.readout = nn.Sequential(nn.LayerNorm(cfg.d), nn.Linear(cfg.d, n_outputs))
+
+    def sites(self) -> tuple[Site, ...]:
+        """Tokens, what each block reads and adds, and what is read out."""
+        at, found = ("batch", "time", "channel"), []
+        for i in range(len(self.blocks)):
+            found.append(Site(f"block.{i}.mixer_in", f"blocks.{i}.norm", at, side="input"))
+            found.append(Site(f"block.{i}.mixer", f"blocks.{i}.leave", at))
+        return Site("tokens", "embed", at), *found, Site("readout_in", "readout", at, side="input")
 
     def forward(self, counts: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Map counts ``(B, T, n_units)`` to outputs ``(B, T, n_outputs)`` and the state to go on from."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neurolib.models.controls import CountEncoder, ExponentialAverages, State
+from neurolib.models.sites import Site, Tap, inside
 
 Cache = tuple[Tensor, Tensor]  # keys and values of the last bins, (B, heads, bins, d / heads)
 
@@ -68,6 +69,16 @@ class CausalTransformer(CountEncoder):
         self.blocks = nn.ModuleList(CausalBlock(cfg, window) for _ in range(cfg.layers))
         self.readout = nn.Sequential(nn.LayerNorm(cfg.d), nn.Linear(cfg.d, n_outputs))
 
+    def sites(self) -> tuple[Site, ...]:
+        """Tokens, what each block reads and adds, and what is read out."""
+        at = ("batch", "time", "channel")
+        blocks = [inside(f"blocks.{i}", block.sites(), f"block.{i}.") for i, block in enumerate(self.blocks)]
+        return (
+            Site("tokens", "embed", at),
+            *(site for block in blocks for site in block),
+            Site("readout_in", "readout", at, side="input"),
+        )
+
     def forward(self, counts: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Map counts ``(B, T, n_units)`` to outputs ``(B, T, n_outputs)`` and the state to go on from."""
         smooth, *caches = state if state else (None,) * (1 + 2 * len(self.blocks))
@@ -91,8 +102,20 @@ class CausalBlock(nn.Module):
         self.project = nn.Linear(cfg.d, cfg.d)
         self.mlp = nn.Sequential(nn.Linear(cfg.d, 2 * cfg.d), nn.GELU(), nn.Linear(2 * cfg.d, cfg.d))
         self.drop = nn.Dropout(cfg.dropout)
+        self.each = Tap()  # what each head read
         half = cfg.d // cfg.heads // 2
         self.register_buffer("frequency", 10_000 ** (-torch.arange(half) / half), persistent=False)
+
+    def sites(self) -> tuple[Site, ...]:
+        """What the parts read (``attention_in``, ``mlp_in``) and add (``attention``, ``mlp``), and the heads."""
+        at = ("batch", "time", "channel")
+        return (
+            Site("attention_in", "attention_norm", at, side="input"),
+            Site("heads", "each", ("batch", "time", "head", "channel")),
+            Site("attention", "project", at),
+            Site("mlp_in", "mlp_norm", at, side="input"),
+            Site("mlp", axes=at),
+        )
 
     def forward(self, x: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         """Take ``x (B, T, d)``; return as much, and the keys and values that later bins can see."""
@@ -109,7 +132,7 @@ class CausalBlock(nn.Module):
             value,
             attn_mask=(lag >= 0) & (lag < self.window),
         )
-        x = x + self.drop(self.project(mixed.transpose(1, 2).flatten(2)))
+        x = x + self.drop(self.project(self.each(mixed.transpose(1, 2)).flatten(2)))
         x = x + self.drop(self.mlp(self.mlp_norm(x)))
         old = max(0, seen - (self.window - 1))
         return x, (key[:, :, old:], value[:, :, old:])

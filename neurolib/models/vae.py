@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from neurolib.data.trials import Trials
 from neurolib.models.decoder import check_bins, check_counts, check_units, moments
+from neurolib.models.sites import Site, inside, sites_of
 
 State = tuple[tuple[Tensor, ...], Tensor]  # of the encoder, and the latents of the last bins
 Batch = dict[str, Tensor]
@@ -154,6 +155,18 @@ class SequenceVAE(nn.Module):
         model.output_mean.copy_(torch.as_tensor(offset))
         model.output_scale.copy_(torch.as_tensor(scale))
         return model
+
+    def sites(self) -> tuple[Site, ...]:
+        """Those of the encoders, the posterior (means, then log variances), and the window of means decoded.
+
+        With several recordings names of encoders and posteriors begin with theirs.
+        """
+        at, found = ("batch", "time", "channel"), []
+        for name, encoder in self.encoders.items():
+            before = f"{name}." if len(self.encoders) > 1 else ""
+            found += inside(f"encoders.{name}", sites_of(encoder).values(), f"{before}encoder.")
+            found.append(Site(f"{before}posterior", f"encoders.{name}", at, pick=0))
+        return *found, Site("window", "decoder", at, side="input"), Site("features", "decoder.1", at)
 
     def encode(self, counts: Tensor, state: tuple[Tensor, ...] | None = None, session: str = ""):
         """Mean and log-variance of the latents ``(B, T, n_latents)``, and the encoder's state."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from neurolib.data.brain import Grid
 from neurolib.models.coordinates.density import NodeField
 from neurolib.models.coordinates.latent_density import LatentDensity, shown
+from neurolib.models.sites import Site
 from neurolib.training.batches import Batch
 
 
@@ -106,6 +107,17 @@ class DensityVAE(LatentDensity):
         with torch.no_grad():  # a posterior of moderate width to begin with
             self.posterior.weight[cfg.latent :].zero_()
             self.posterior.bias[cfg.latent :].fill_(-1.0)
+
+    def sites(self) -> tuple[Site, ...]:
+        """Hidden layers of both networks, the posterior (means, then log variances), and the field on the nodes."""
+        at = ("batch", "channel")
+        return (
+            Site("seen", "encoder", at),
+            Site("posterior", axes=at),
+            Site("latents", "decoder", at, side="input"),
+            Site("hidden", "decoder", at),
+            Site("nodes", "out", at),
+        )
 
     def encode(self, voxels: Tensor, mask: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the latents, each ``(batch, latent)``, of the foci under ``mask``."""

@@ -17,6 +17,7 @@ from neurolib.models.hebbian.held import Held, every_bin
 from neurolib.models.hebbian.light import calcium_read, light_read
 from neurolib.models.hebbian.rules import State, Traces
 from neurolib.models.hebbian.window import window_read
+from neurolib.models.sites import Site
 
 KINDS = (*rules.RULES, "correlation")  # the last is a control, see correlation.py
 
@@ -177,6 +178,16 @@ class HebbianEncoder(nn.Module):
         self.per_unit = nn.Linear(cfg.d, 1) if cfg.readout == "mean" else nn.Identity()
         width = n_units * (1 if cfg.readout == "mean" else cfg.d)
         self.norm, self.readout = nn.LayerNorm(width), nn.Linear(width, n_outputs)
+
+    def sites(self) -> tuple[Site, ...]:
+        """Tokens of units and what is read out of them, where they change; ``event`` counts the changes of a trial.
+
+        Changes of another trial come at other times; per bin there is what the encoder gives.
+        """
+        return (
+            Site("tokens", "drop", ("event", "batch", "unit", "channel")),
+            Site("readout_in", "readout", ("event", "batch", "channel"), side="input"),
+        )
 
     def forward(self, counts: Tensor, state: tuple[Tensor, ...] | None = None):
         """Map counts ``(B, T, n_units)`` to outputs ``(B, T, n_outputs)`` and the state to go on from.

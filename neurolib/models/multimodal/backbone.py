@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neurolib.models.multimodal.mixers import S6MixerConfig, SSDMixerConfig, State
+from neurolib.models.sites import Site, Tap, inside
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,15 @@ class Backbone(nn.Module):
             outputs.append(expand(norm(x), rate, latents.shape[1]))
         return self.join(torch.cat(outputs, -1))
 
+    def sites(self) -> tuple[Site, ...]:
+        """Sites of all blocks; with several rates the name begins with the rate."""
+        found = []
+        for number, (rate, stack) in enumerate(zip(self.cfg.rates, self.stacks, strict=True)):
+            before = f"rate{rate}." if len(self.stacks) > 1 else ""
+            for i, block in enumerate(stack):
+                found += inside(f"stacks.{number}.{i}", block.sites(), f"{before}block.{i}.")
+        return tuple(found)
+
     def init_state(self, batch: int) -> list[RateState]:
         """The state before the first step, one per rate."""
         if self.cfg.direction != "causal":
@@ -173,6 +183,18 @@ class Block(nn.Module):
         if cfg.slots in makers:
             self.slot_norm, self.slots = nn.RMSNorm(d, eps=1e-5), makers[cfg.slots]()
         self.drop, self.n_slots = nn.Dropout(cfg.dropout), n_slots
+        self.mixed = Tap()  # what the mixers add
+
+    def sites(self) -> tuple[Site, ...]:
+        """What the parts read (``mixer_in``, ``slots_in``) and add (``mixer``, ``slots``), and the mixer's own."""
+        at = ("batch", "time", "slot", "channel")
+        found = [Site("mixer_in", "norm", at, side="input"), *inside("mixer", self.mixer.sites(), "ssm.")]
+        found.append(Site("mixer", "mixed", at))
+        if self.slots is not None:
+            found += [Site("slots_in", "slot_norm", at, side="input"), Site("slots", axes=at)]
+        if isinstance(self.slots, SlotAttention):
+            found.append(Site("slot_heads", "slots.each", ("batch", "time", "slot", "head", "channel")))
+        return tuple(found)
 
     def forward(self, x: Tensor) -> Tensor:
         """Take ``x (B, T, K, d)``; return as much."""
@@ -186,7 +208,7 @@ class Block(nn.Module):
             y = y.unflatten(1, (length, self.n_slots))
         else:
             y = y.unflatten(0, (rows, self.n_slots)).transpose(1, 2)
-        return self._across(x + self.drop(y))
+        return self._across(x + self.drop(self.mixed(y)))
 
     def init_state(self, batch: int) -> State:
         """The state before the first step."""
@@ -213,13 +235,15 @@ class SlotAttention(nn.Module):
         if d % heads:
             raise ValueError(f"d={d} cannot be divided into {heads} heads")
         self.heads, self.qkv, self.project = heads, nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.each = Tap()  # what each head read
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the last dimension but one."""
         flat = x.flatten(0, -3)
         query, key, value = self.qkv(flat).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value)
-        return self.project(mixed.transpose(1, 2).flatten(2)).view_as(x)
+        each = self.each(mixed.transpose(1, 2).unflatten(0, x.shape[:-2]))
+        return self.project(each.flatten(-2))
 
 
 class SlotMLP(nn.Module):

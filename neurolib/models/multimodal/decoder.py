@@ -20,6 +20,7 @@ from neurolib.models.multimodal.network import MultimodalConfig
 from neurolib.models.multimodal.perceiver import PerceiverConfig
 from neurolib.models.multimodal.stream import ModelStream
 from neurolib.models.multimodal.tokenizers.binned import BinnedTokenizerConfig
+from neurolib.models.sites import Site, inside
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,10 @@ class SpikeDecoder(nn.Module):
         scaling, like = self.model.tokenizers["spike"].scaling, self.output_mean
         scaling.centre, scaling.spread = (torch.as_tensor(v).to(like) for v in moments(train.counts))
         return self
+
+    def sites(self) -> tuple[Site, ...]:
+        """Those of the model behind it."""
+        return inside("model", self.model.sites())
 
     def forward(self, counts: Tensor, mask: Tensor | None = None) -> Tensor:
         """Behaviour ``(B, T, n_outputs)`` of counts ``(B, T, n_units)``, in physical units."""

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from neurolib.models.s6 import BACKENDS as S6_BACKENDS
 from neurolib.models.s6 import DISCRETISATIONS, s6_scan
+from neurolib.models.sites import Site, Tap
 from neurolib.models.ssd import BACKENDS as SSD_BACKENDS
 from neurolib.models.ssd import ssd_scan
 
@@ -155,6 +156,15 @@ class SSDMixer(nn.Module):
         self.step_bias = nn.Parameter(_step_bias(self.heads, cfg.steps))
         self.norm = nn.RMSNorm(wide, eps=1e-5)
         self.leave = nn.Linear(wide, d, bias=False)
+        self.each, self.gate = Tap(), Tap()
+
+    def sites(self) -> tuple[Site, ...]:
+        """Convolved inputs ``x``, B and C, what each head reads of its state, and the gate ``z``; rows are sequences."""
+        return (
+            Site("x", "conv", ("sequence", "time", "channel"), pick=0),
+            Site("heads", "each", ("sequence", "time", "head", "channel")),
+            Site("gate", "gate", ("sequence", "time", "channel")),
+        )
 
     def init_state(self, batch: int) -> State:
         """The state before the first step."""
@@ -166,8 +176,8 @@ class SSDMixer(nn.Module):
         past, h = state or (self.init_state(len(x))[0], None)
         gate, x, dt, b, c, past = self._select(x, past)
         y, h = ssd_scan(x, dt, -self.log_rate.exp(), b, c, h, self.cfg.backend)
-        y = (y + self.skip[:, None] * x).flatten(2)
-        return self.leave(self.norm(y * F.silu(gate))), (past, h)
+        y = self.each(y + self.skip[:, None] * x).flatten(2)
+        return self.leave(self.norm(y * F.silu(self.gate(gate)))), (past, h)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One step ``x (B, d)``. Where no gradient is recorded, the state given is overwritten."""
@@ -221,9 +231,18 @@ class S6Mixer(nn.Module):
         self.log_rate = nn.Parameter(torch.arange(1.0, cfg.n_state + 1).log().repeat(wide, 1))  # A_log
         self.skip = nn.Parameter(torch.ones(wide))  # D
         self.leave = nn.Linear(wide, d, bias=False)
+        self.each, self.gate = Tap(), Tap()
         with torch.no_grad():
             self.widen.weight.uniform_(-(rank**-0.5), rank**-0.5)
             self.widen.bias.copy_(_step_bias(wide, cfg.steps))
+
+    def sites(self) -> tuple[Site, ...]:
+        """Convolved inputs ``x``, what each channel reads of its states, and the gate ``z``; rows are sequences."""
+        return (
+            Site("x", "conv", ("sequence", "time", "channel"), pick=0),
+            Site("read", "each", ("sequence", "time", "channel")),
+            Site("gate", "gate", ("sequence", "time", "channel")),
+        )
 
     def init_state(self, batch: int) -> State:
         """The state before the first step."""
@@ -237,7 +256,7 @@ class S6Mixer(nn.Module):
         x, past = self.conv(new, past)
         dt, b, c = self._select(x)
         y, h = s6_scan(x, dt, -self.log_rate.exp(), b, c, h, self.cfg.backend, self.cfg.discretisation)
-        return self.leave((y + self.skip * x) * F.silu(gate)), (past, h)
+        return self.leave(self.each(y + self.skip * x) * F.silu(self.gate(gate))), (past, h)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One step ``x (B, d)``. Where no gradient is recorded, the state given is overwritten."""

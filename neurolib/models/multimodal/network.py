@@ -21,6 +21,7 @@ from neurolib.models.multimodal.perceiver import Perceiver, PerceiverConfig
 from neurolib.models.multimodal.population import SetPoolConfig
 from neurolib.models.multimodal.tokenizers import default_tokenizers
 from neurolib.models.multimodal.transfer import Freezer, add_low_rank
+from neurolib.models.sites import Site, Tap, inside
 
 TASKS = ("decode", "encode", "contrastive", "forecast")
 COUNTS = ("spike",)  # modalities whose samples are counts
@@ -142,7 +143,30 @@ class MultimodalModel(nn.Module):
         self.contrast = ContrastiveHead(width, cfg.contrastive_dim)
         self.forecaster = cfg.forecast.build(d)
         self.domain = DomainAdversaryConfig(cfg.domains).build(width) if cfg.domains else None
+        self.entering = nn.ModuleDict({name: Tap() for name in cfg.modalities})
         self.freezer = Freezer(self)
+
+    # -- what can be looked at ----------------------------------------------------------------------------
+
+    def sites(self) -> tuple[Site, ...]:
+        """Tokens by modality, the layers of the perceiver and the backbone, the grid of latents, the heads.
+
+        ``leave.*`` is the first reading of queries in a run: that of behaviour, if it is asked for.
+        """
+        at, grid = ("batch", "query", "channel"), ("batch", "time", "slot", "channel")
+        tokens = [
+            Site(f"tokens.{name}", f"entering.{name}", ("batch", "token", "channel"))
+            for name in self.cfg.modalities
+        ]
+        return (
+            *tokens,
+            *inside("perceiver", self.perceiver.sites()),
+            *inside("backbone", self.backbone.sites()),
+            Site("grid_in", "norm", grid, side="input"),
+            Site("grid", "norm", grid),
+            Site("decoder_in", "decoder", at, side="input"),
+            Site("decoder", "decoder", at),
+        )
 
     # -- what comes in ------------------------------------------------------------------------------------
 
@@ -187,9 +211,8 @@ class MultimodalModel(nn.Module):
             number = self.cfg.modalities.index(name)
             part = self.tokenizers[name](signal)
             kind = torch.full_like(part.unit, number)
-            parts.append(
-                replace(part, tokens=part.tokens + self.modality.weight[number] + where, modality=kind)
-            )
+            tokens = self.entering[name](part.tokens + self.modality.weight[number] + where)
+            parts.append(replace(part, tokens=tokens, modality=kind))
         return Tokens.joined(parts)
 
     # -- what comes out -----------------------------------------------------------------------------------

@@ -6,13 +6,15 @@ at the query, so that what is read is relative in time, too.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from neurolib.models.sites import Site, Tap, inside
 
 SLACK_S = 1e-6  # by which equal times may differ
 T_MIN_S = 1e-4  # as in POYO
@@ -163,6 +165,7 @@ class TimedAttention(nn.Module):
         self.out = nn.Linear(d, d)
         self.null_key = nn.Parameter(torch.zeros(heads, d // heads))
         self.turn = Rotary(d // heads, longest_s, shortest_s)
+        self.each = Tap()  # what each head read
 
     def forward(
         self, x: Tensor, time: Tensor, source: Tensor, source_time: Tensor, allowed: Tensor | None
@@ -176,7 +179,7 @@ class TimedAttention(nn.Module):
         if allowed is not None:
             seen = torch.cat([torch.ones_like(allowed[..., :1]), allowed], dim=-1)[:, None]
         read = F.scaled_dot_product_attention(q, k, v, seen, self.dropout if self.training else 0.0)
-        read = rotated(read.transpose(1, 2), *back)
+        read = self.each(rotated(read.transpose(1, 2), *back))
         return self.out(read.reshape(rows, x.shape[1], -1))
 
     def remember(self, memory: "Memory | None", source: Tensor, time: Tensor, oldest_s: float) -> "Memory":
@@ -257,6 +260,21 @@ class CrossRead(nn.Module):
         self.attend = TimedAttention(d, cfg.heads, longest_s, cfg.shortest_s, cfg.dropout)
         self.feed, self.drop = FeedForward(d, cfg.widen), nn.Dropout(cfg.dropout)
 
+    def sites(self, here: str = "latent", there: str = "latent") -> tuple[Site, ...]:
+        """What the parts read (``query``, ``source``, ``feed_in``) and add (``attention``, ``feed``).
+
+        ``here`` and ``there`` are the names of the axis of what reads and of what is read.
+        """
+        at = ("batch", here, "channel")
+        return (
+            Site("query", "norm", at, side="input"),
+            Site("source", "norm_source", ("batch", there, "channel"), side="input"),
+            Site("heads", "attend.each", ("batch", here, "head", "channel")),
+            Site("attention", "attend", at),
+            Site("feed_in", "feed.norm", at, side="input"),
+            Site("feed", "feed", at),
+        )
+
     def forward(self, x, time, source, source_time, allowed=None) -> Tensor:
         """As :meth:`TimedAttention.forward`, with the residual."""
         x = x + self.drop(self.attend(self.norm(x), time, self.norm_source(source), source_time, allowed))
@@ -304,6 +322,22 @@ class Perceiver(nn.Module):
         self.enter = CrossRead(d, cfg, longest_s)
         self.process = nn.ModuleList(CrossRead(d, cfg, longest_s) for _ in range(cfg.layers))
         self.leave = CrossRead(d, cfg, longest_s)
+        self.tokens = Tap()
+
+    def sites(self) -> tuple[Site, ...]:
+        """Sites of reading tokens (``enter``), of latents among themselves (``process``) and of queries (``leave``)."""
+        process = [
+            inside(f"process.{i}", layer.sites(), f"process.{i}.") for i, layer in enumerate(self.process)
+        ]
+        leave = (
+            replace(site, call=0) for site in self.leave.sites("query")
+        )  # signals are read out after behaviour
+        return (
+            Site("tokens", axes=("batch", "token", "channel")),
+            *inside("enter", self.enter.sites(there="token"), "enter."),
+            *(site for layer in process for site in layer),
+            *inside("leave", leave, "leave."),
+        )
 
     def latent_time(self, window_s: float, like: Tensor) -> Tensor:
         """Time of every latent, ``(steps * slots,)``."""
@@ -311,6 +345,7 @@ class Perceiver(nn.Module):
 
     def encode(self, tokens: Tensor, time: Tensor, mask: Tensor, window_s: float) -> Tensor:
         """Latents ``(B, steps, slots, d)`` that have read tokens ``(B, S, d)`` and each other."""
+        tokens = self.tokens(tokens)
         cfg, at = self.cfg, self.latent_time(window_s, tokens)
         steps, step_s = cfg.n_steps(window_s), cfg.seconds(window_s)
         latents = self.slot.repeat(steps, 1).expand(len(tokens), -1, -1).to(tokens.dtype)
