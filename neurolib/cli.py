@@ -1,4 +1,4 @@
-"""The command line: `neurolib run | book | manifest | data | atlas | bench | golden | test-recorded`."""
+"""The command line: `neurolib run | book | manifest | data | atlas | bench | selfcheck | golden | test-recorded`."""
 
 import argparse
 import sys
@@ -86,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     bench = sub.add_parser("bench", help="measure the claims of benchmarks/")
     bench.add_argument("names", nargs="*", metavar="NAME", help="scripts; none means all")
     bench.set_defaults(handler=_bench)
+
+    selfcheck = sub.add_parser("selfcheck", help="ask tools about models whose answers are known")
+    selfcheck.add_argument("study", choices=["interpret"])
+    selfcheck.add_argument("parts", nargs="*", metavar="PART", help="none means all")
+    selfcheck.set_defaults(handler=_selfcheck)
 
     commands.add_parser(sub)
     atlas.add_parser(sub)
@@ -198,6 +203,17 @@ def _test_recorded(args) -> int:
     project = find_project()
     pages = [project.page(name) for name in args.pages] or project.pages()
     return int(bool(check_recorded(project, pages, args.jobs, args.update)))
+
+
+def _selfcheck(args) -> int:
+    from neurolib.interpret.selfcheck import PARTS, selfcheck, table
+
+    sections = selfcheck(args.parts or PARTS)
+    print(table(sections))
+    wrong = sum(not one.ok for section in sections for one in section.answers)
+    total = sum(len(section.answers) for section in sections)
+    print(f"{total - wrong} of {total} known answers found")
+    return 1 if wrong else 0
 
 
 def _bench(args) -> int:
