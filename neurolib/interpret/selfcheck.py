@@ -89,7 +89,7 @@ def known_answers() -> list[Answer]:
     with torch.no_grad(), patch(model, {"1": there["1"]}):
         all_of_it = (model(x) - there.output).abs().max()
     with torch.no_grad(), patch(model, [Patch("1", there["1"][:, [2]], {1: [2]})]):
-        one = model(x) - here.output
+        one = model(x) - here.output  # of the other run, unit 2 alone
     wanted = (there["1"] - here["1"])[:, 2:3] * model[2].weight[:, 2].detach()
     try:
         with patch(model, [Patch(Site("1", call=7), torch.zeros(1))]):
@@ -97,9 +97,10 @@ def known_answers() -> list[Answer]:
         silent = 1.0
     except RuntimeError:
         silent = 0.0
+    passed = model[1](model[0](x)).detach()
     hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
     return [
-        answer("what is read is what passed", (here["1"] - model[1](model[0](x))).abs().max(), 0, 1e-12),
+        answer("what is read is what passed", (here["1"] - passed).abs().max(), 0, 1e-12),
         answer("patching all of a layer gives the other run", all_of_it, 0, 1e-12),
         answer("patching one unit adds its weight times its change", (one - wanted).abs().max(), 0, 1e-12),
         answer("patches that never took effect and were not reported", silent, 0),

@@ -31,7 +31,7 @@ def test_bounds_and_nan():
 
 
 def test_unknown_parts_are_named(capsys):
-    with pytest.raises(ValueError, match="no part 'dreams'; there are|no part 'dreams' to check"):
+    with pytest.raises(ValueError, match="no part 'dreams' to check"):
         selfcheck(["dreams"])
     assert main(["selfcheck", "interpret", "dreams"]) == 1
     assert "dreams" in capsys.readouterr().err
