@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurolib.data.nwb import _flat_columns, _require_nwb, _to_signal
+from neurolib.data.nwb import flat_columns, require_nwb, to_signal
 from neurolib.data.recording import Recording, Signal
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def read_visual_coding(path: str | Path, rate_hz: float = RATE_HZ, name: str | N
     .. [3] https://dandiarchive.org/dandiset/000728
     """
     path = Path(path)
-    _require_nwb(path)
+    require_nwb(path)
     from pynwb import NWBHDF5IO  # takes seconds
 
     try:
@@ -158,9 +158,9 @@ def _read_dff(nwb: "NWBFile") -> Signal:
             "the raw movie (..._ophys.nwb)?"
         )
     chosen = series["DfOverF"]
-    signal = _to_signal(chosen)
+    signal = to_signal(chosen)
     rois = chosen.rois
-    columns = _flat_columns(rois.table)
+    columns = flat_columns(rois.table)
     ids = next((columns[key] for key in ("global_roi_id", "cell_specimen_id") if key in columns), None)
     ids = (columns["id"] if ids is None else ids)[np.asarray(rois.data[:], int)]
     if signal.values.shape[1] != len(ids):
@@ -176,7 +176,7 @@ def _read_running(nwb: "NWBFile") -> Signal | None:
     for interface in () if module is None else module.data_interfaces.values():
         series = getattr(interface, "time_series", {})
         if "running_speed" in series:
-            signal = _to_signal(series["running_speed"])
+            signal = to_signal(series["running_speed"])
             if signal.unit != "cm/s":
                 raise ValueError(f"running speed is in {signal.unit!r}, cm/s expected; another release?")
             return Signal(signal.time_s, signal.values, "cm/s", ("running_speed",))
@@ -190,7 +190,7 @@ def _read_gratings(nwb: "NWBFile", end_s: float) -> dict[str, NDArray]:
     table = next((place[name] for place in places for name in names if name in place), None)
     if table is None:
         return {}
-    columns = _flat_columns(table)
+    columns = flat_columns(table)
     start, stop = columns["start_time"].astype(float), columns["stop_time"].astype(float)
     longest = float(np.max(stop - start))
     if stop.max() > end_s + 1 or longest > LONGEST_GRATING_S:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurolib.data.field_potentials import _places, electrical_signal
-from neurolib.data.nwb import _flat_columns, _require_nwb
+from neurolib.data.field_potentials import electrical_signal, electrode_places
+from neurolib.data.nwb import flat_columns, require_nwb
 from neurolib.data.recording import Recording, Signal, join_touching
 
 MAX_UV = 1e4  # standard deviation that no electrode in or on a brain reaches
@@ -137,7 +137,7 @@ def read_ajile(
        recordings and pose", Scientific Data 9:184.
     """
     path = Path(path)
-    _require_nwb(path)
+    require_nwb(path)
     from pynwb import NWBHDF5IO
 
     with NWBHDF5IO(str(path), "r") as io:
@@ -161,8 +161,8 @@ def read_ajile(
             ecog = electrical_signal(series, names, keep, start_s, stop_s)
         except (ValueError, OSError) as error:
             raise ValueError(f"{path}: {error}") from None
-        ecog = replace(ecog, positions=_places(electrodes[keep], 1.0))
-        table = _flat_columns(nwb.intervals["reaches"])
+        ecog = replace(ecog, positions=electrode_places(electrodes[keep], 1.0))
+        table = flat_columns(nwb.intervals["reaches"])
     begin, end = ecog.time_s[0], ecog.time_s[-1] + 1 / ecog.rate_hz
     inside = (table["start_time"] >= begin) & (table["stop_time"] <= end)
     trials = {key.replace("_time", "_s"): column[inside] for key, column in table.items()}

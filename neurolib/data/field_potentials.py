@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurolib.data import catalog
-from neurolib.data.nwb import _require_nwb, read_nwb
+from neurolib.data.nwb import read_nwb, require_nwb
 from neurolib.data.recording import Recording, Signal
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def read_allen_lfp(
        hierarchy", Nature 592:86-92.
     """
     path = Path(path)
-    _require_nwb(path)
+    require_nwb(path)
     from pynwb import NWBHDF5IO
     from pynwb.ecephys import ElectricalSeries
 
@@ -160,7 +160,7 @@ def read_allen_lfp(
             lfp = electrical_signal(series, names, keep, start_s, stop_s)
         except (ValueError, OSError) as error:
             raise ValueError(f"{path}: {error}") from None
-        places = _places(electrodes[keep], 1e-3)
+        places = electrode_places(electrodes[keep], 1e-3)
         # the framework has no negative coordinates: such a channel was not found in the sections
         lfp = replace(lfp, positions=places if places is not None and (places >= 0).all() else None)
     observed = (lfp.time_s[0], lfp.time_s[-1] + 1 / lfp.rate_hz)
@@ -219,7 +219,7 @@ def electrical_signal(
     return Signal(time_s, (volts * 1e6).astype(np.float32), "uV", chosen)
 
 
-def _places(electrodes, scale_mm: float) -> NDArray | None:
+def electrode_places(electrodes, scale_mm: float) -> NDArray | None:
     """Coordinates of all electrodes in mm, or None if one of them has none."""
     if not {"x", "y", "z"} <= set(electrodes.columns):
         return None
@@ -229,7 +229,7 @@ def _places(electrodes, scale_mm: float) -> NDArray | None:
 
 def _with_session(alone: Recording, path: Path, session_id: str | None, stimulus: str) -> Recording:
     """Spikes and presentations of the session's file, cut to the stretch of the field potential."""
-    _require_nwb(path)
+    require_nwb(path)
     from pynwb import NWBHDF5IO
 
     with NWBHDF5IO(str(path), "r") as io:

@@ -107,7 +107,7 @@ def read_one(eid: str, probe: str, one: "One | None" = None) -> Recording:
     ValueError, FileNotFoundError
         As :func:`read_alf`.
     """
-    one = _public_server() if one is None else one
+    one = public_server() if one is None else one
     wanted = [
         ("spikes", f"alf/{probe}", ["times", "clusters"]),
         ("clusters", f"alf/{probe}", ["metrics", "channels", "label", "acronym"]),
@@ -122,7 +122,8 @@ def read_one(eid: str, probe: str, one: "One | None" = None) -> Recording:
     return _assemble(latest(Path(path) for path in paths if path), f"{eid} {probe}")
 
 
-def _public_server() -> "One":
+def public_server() -> "One":
+    """The client of the laboratory's public archive."""
     try:
         from one.api import ONE
     except ImportError:

@@ -89,7 +89,7 @@ def read_nwb(
     ):
         if value not in allowed:
             raise ValueError(f"{option}={value!r} must be one of {allowed}")
-    _require_nwb(path)
+    require_nwb(path)
     from pynwb import NWBHDF5IO  # takes seconds
 
     try:
@@ -114,7 +114,7 @@ def read_nwb(
         raise ValueError(f"{path}: the file is damaged ({error}); download it again") from error
 
 
-def _require_nwb(path: Path) -> None:
+def require_nwb(path: Path) -> None:
     """Refuse what is not NWB before pynwb does so in many more lines."""
     import h5py
 
@@ -147,7 +147,7 @@ def _read_units(nwb: "NWBFile") -> tuple[list[NDArray], dict[str, NDArray]]:
         raise ValueError("no units table; is this a file of raw voltage, or the session's behaviour only?")
     if "spike_times" not in nwb.units.colnames:
         raise ValueError("the units table has no spike_times; were only waveforms or electrodes stored?")
-    columns = _flat_columns(nwb.units)
+    columns = flat_columns(nwb.units)
     if "heldout" in columns:
         columns["held_out"] = columns.pop("heldout").astype(bool)
     return [times.astype(float) for times in _ragged(nwb.units["spike_times"])], columns
@@ -171,7 +171,7 @@ def _read_trials(nwb: "NWBFile", table: str) -> dict[str, NDArray]:
         if table == "trials":
             return {}
         raise ValueError(f"no table of intervals {table!r}; it has {sorted(tables)}")
-    columns = _flat_columns(tables[table])
+    columns = flat_columns(tables[table])
     return {(key[:-5] + "_s" if key.endswith("_time") else key): column for key, column in columns.items()}
 
 
@@ -185,7 +185,7 @@ def _read_signals(nwb: "NWBFile", wanted: Sequence[str] | None) -> dict[str, Sig
     signals = {}
     for name in there if wanted is None else wanted:
         try:
-            signals[name] = _to_signal(there[name])
+            signals[name] = to_signal(there[name])
         except ValueError as error:
             raise ValueError(f"signal {name!r}: {error} (signals=[...] reads only those named)") from None
     return signals
@@ -209,7 +209,8 @@ def _find_series(nwb: "NWBFile") -> Iterator[tuple[str, str, "TimeSeries"]]:
                         yield module, name, series
 
 
-def _to_signal(series: "TimeSeries") -> Signal:
+def to_signal(series: "TimeSeries") -> Signal:
+    """A series in its unit, with the times of its samples."""
     values = np.asarray(series.data[()])
     if (series.conversion, series.offset) != (1.0, 0.0):
         values = values * series.conversion + series.offset
@@ -228,7 +229,8 @@ def _ragged(column) -> list[NDArray]:
     return np.split(np.asarray(column.target.data[()]), np.asarray(column.data[()], int)[:-1])
 
 
-def _flat_columns(table) -> dict[str, NDArray]:
+def flat_columns(table) -> dict[str, NDArray]:
+    """Columns of a table that hold one number or string per row."""
     from hdmf.common import DynamicTableRegion, VectorIndex
 
     columns = {"id": np.asarray(table.id[:])}

@@ -147,9 +147,9 @@ def development_fmri(request: Request) -> list[Session]:
 
 def ibl(request: Request) -> list[Session]:
     """Insertions of the Brain-wide Map."""
-    from neurolib.data.ibl import _public_server, read_one
+    from neurolib.data.ibl import public_server, read_one
 
-    one = _public_server()
+    one = public_server()
     query = f"datasets__tags__name,{IBL_TAG}"
     insertions = online(
         "openalyx.internationalbrainlab.org", lambda: list(one.search_insertions(django=query))

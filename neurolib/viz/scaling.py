@@ -60,34 +60,6 @@ def gains(
     return fig
 
 
-def time_bars(rows: Mapping[str, Mapping[str, float]]):
-    """Share of the time that each part takes, a bar per row, whose total stands beside it.
-
-    Parameters
-    ----------
-    rows : dict of dict of float
-        Milliseconds by part, for each row.
-    """
-    parts = list(next(iter(rows.values())))
-    fig, ax = plt.subplots(figsize=(6.5, 0.45 * len(rows) + 1.15))
-    for y, found in enumerate(rows.values()):
-        total, left = sum(found.values()), 0.0
-        for part, colour in zip(parts, (*COLOURS[:6], GREY), strict=True):
-            share = 100 * found[part] / total
-            ax.barh(y, share, left=left, height=0.66, color=colour, label=part if y == 0 else None)
-            if share > 7:
-                dark = colour in COLOURS[3:6]
-                at = {"ha": "center", "va": "center", "fontsize": 8}
-                ax.text(left + share / 2, y, f"{share:.0f}", color="#222222" if dark else "white", **at)
-            left += share
-        ax.text(101, y, f"{total:.0f} ms", va="center", fontsize=8)
-    ax.set(yticks=range(len(rows)), yticklabels=list(rows), xlabel="% of the CPU time", xlim=(0, 100))
-    ax.invert_yaxis()
-    ax.tick_params(axis="y", length=0)
-    ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0, columnspacing=1.2)
-    return fig
-
-
 def _short(value: float) -> str:
     """A number of two digits: 9 k instead of 9123.
 

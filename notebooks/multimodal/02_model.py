@@ -45,6 +45,7 @@ from neurolib.models.multimodal.network import (
 from neurolib.models.multimodal.perceiver import PerceiverConfig
 from neurolib.models.multimodal.tokenizers import default_tokenizers
 from neurolib.viz import model_diagram, model_parts
+from neurolib.viz.shares import millions, share_bars
 from neurolib.viz.tables import table
 
 excerpts = load_excerpts(source, window_s=2.0, scans=20)
@@ -103,7 +104,8 @@ model_diagram.show("mm-model-diagram", runs, simulated)
 
 # %% tags=["hide-input", "remove-output"]
 totals = {preset: sum(found.values()) for preset, found in parts.items()}
-report.figure("parameters", model_parts.parameter_bars(parts))
+bars = share_bars(parts, millions, "% of the parameters")
+report.figure("parameters", bars)
 largest = presets[-1]
 report.put("smallest_name", presets[0])
 report.put("smallest_m", totals[presets[0]] / 1e6)

@@ -65,6 +65,7 @@ from neurolib.models.s6 import s6_scan
 from neurolib.models.ssd import ssd_scan
 from neurolib.training.loop import TrainConfig, fit
 from neurolib.viz import scaling
+from neurolib.viz.shares import share_bars
 from neurolib.viz.tables import table
 
 torch.set_num_threads(1)
@@ -473,7 +474,8 @@ for preset in presets:
     del model
 
 # %% tags=["hide-input", "remove-output"]
-report.figure("parts", scaling.time_bars(by_part))
+bars = share_bars(by_part, "{:.0f} ms".format, "% of the CPU time")
+report.figure("parts", bars)
 last = by_part[presets[-1]]
 report.put("step_ms", sum(step.values()))
 report.put("backward_share", 100 * step["backward"] / sum(step.values()))

@@ -38,13 +38,3 @@ def test_gains_draw_runs_means_and_intervals_where_they_belong(simulated):
     assert_allclose(bars, [[0.7, 0.9]] * 3)
     assert [text.get_text() for text in fig.texts] == ["SIMULATED"] * simulated
     assert [label.get_text() for label in fig.axes[2].get_xticklabels()] == ["1.0 k", "10 k"]
-
-
-def test_time_bars_are_shares_of_their_own_row():
-    parts = ("tokenizers", "encode", "process", "backbone", "read", "heads", "other")
-    rows = {"tiny": dict.fromkeys(parts, 1.0) | {"read": 4.0}, "base": dict.fromkeys(parts, 30.0)}
-    ax = scaling.time_bars(rows).axes[0]
-    widths = np.array([patch.get_width() for patch in ax.patches]).reshape(2, 7)
-    assert_allclose(widths[0], [10, 10, 10, 10, 40, 10, 10])
-    assert_allclose(widths[1], 100 / 7)
-    assert {"10 ms", "210 ms"} <= {text.get_text() for text in ax.texts}
