@@ -356,7 +356,7 @@ def _hooked(
     for (site, _), times, count in zip(pairs, ever, calls, strict=True):
         if not times:
             why = (
-                f"it was passed {count} times"
+                f"it was passed {count} time(s), and call={site.call} was asked for"
                 if count
                 else "the run did not pass it; is it fused or compiled?"
             )
