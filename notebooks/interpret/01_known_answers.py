@@ -25,12 +25,15 @@
 # **You will learn** (1) what a network built by hand must answer, (2) by how much six plausible shortcuts are wrong, (3) how to ask the same of your own machine.
 
 # %% tags=["parameters"]
+source: str = "simulated"  # the only one there is: a known answer
 n_draws: int = 40  # of every simulated experiment
 n_samples: int = 300  # of one
 n_shifts: int = 40  # of a null
 seed: int = 0
 
 # %% tags=["remove-stderr"]
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from IPython.display import HTML, display
@@ -47,6 +50,8 @@ from neurolib.metrics.information import information_null
 from neurolib.metrics.selectivity import eta_squared
 from neurolib.viz import truths
 from neurolib.viz.tables import table
+
+report.use(SimpleNamespace(name="known-answers", simulated=True))
 
 # %% [markdown]
 # ## Networks built by hand
