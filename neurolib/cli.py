@@ -77,10 +77,11 @@ def parser() -> argparse.ArgumentParser:
     golden.add_argument("--jobs", type=int, default=0)
     golden.set_defaults(handler=_golden)
 
-    recorded = sub.add_parser("test-recorded", help="run every page on recorded data, compare verdicts")
+    recorded = sub.add_parser("test-recorded", help="compare every page's verdicts on recorded data")
     recorded.add_argument("pages", nargs="*", metavar="PAGE")
     recorded.add_argument("--jobs", type=int, default=0)
     recorded.add_argument("--update", action="store_true", help="write the verdicts instead of comparing")
+    recorded.add_argument("--force", action="store_true", help="take no fresh run of the book instead")
     recorded.set_defaults(handler=_test_recorded)
 
     bench = sub.add_parser("bench", help="measure the claims of benchmarks/")
@@ -202,7 +203,7 @@ def _test_recorded(args) -> int:
 
     project = find_project()
     pages = [project.page(name) for name in args.pages] or project.pages()
-    return int(bool(check_recorded(project, pages, args.jobs, args.update)))
+    return int(bool(check_recorded(project, pages, args.jobs, args.update, args.force)))
 
 
 def _selfcheck(args) -> int:

@@ -13,6 +13,22 @@ import numpy as np
 import pytest
 
 from neurolib.data.trials import Trials
+from neurolib.runs.warm import warm
+
+
+def pytest_configure(config):
+    """Golden runs get kernels that have their imports done; one process makes them for all of xdist's."""
+    options = config.option
+    wanted = getattr(options, "nbval", False) or getattr(options, "nbval_lax", False)
+    if not wanted or options.nbval_kernel_name or options.current_env or hasattr(config, "workerinput"):
+        return
+    block = warm(os.environ)
+    pool = block.__enter__()
+    config.add_cleanup(lambda: block.__exit__(None, None, None))
+    if pool.kernel:
+        options.nbval_kernel_name = pool.kernel
+        options.nbval_kernel_startup_timeout = 300
+        os.environ |= pool.environment(os.environ)
 
 
 def tracked_hand(n_trials=24, n_units=12, seed=0, lag_bins=0) -> Trials:

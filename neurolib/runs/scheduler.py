@@ -1,6 +1,7 @@
 """Run jobs, each in a process of its own, with one line of progress; two never share a GPU."""
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -8,14 +9,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from neurolib.runs.freshness import is_fresh, key
 from neurolib.runs.project import SUMMARIES, Job, Project
+from neurolib.runs.warm import COLD, Pool, warm
 
 NO_GPU = ""
+WORTH_WARMING = 4  # pages; the imports done once take as long as those of two
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -78,11 +81,14 @@ def run_jobs(
     free: queue.Queue[str] = queue.Queue()
     for i in range(max(workers, 1)):
         free.put(gpus[i % len(gpus)] if gpus else NO_GPU)
+    # pages side by side share the cores; with more threads than cores they wait for each other for minutes
+    limits = {name: str(cores_each) for name in THREADS}
+    environment = keep_bytecode(limits | os.environ, project.root)
     outcomes: dict[int, Outcome] = {}
     show, gate = Progress(len(jobs)), threading.Semaphore(max(workers, 1))
     last = [i for i, job in enumerate(jobs) if job.page in SUMMARIES]
 
-    def work(i: int, job: Job) -> None:
+    def work(i: int, job: Job, pool: Pool) -> None:
         with gate:
             gpu = free.get()
             try:
@@ -90,21 +96,35 @@ def run_jobs(
                     outcomes[i] = Outcome(job, True, 0.0, "nothing changed", skipped=True)
                 else:
                     with contextlib.nullcontext() if share_gpu else only_user(gpu, _lock_folder()):
-                        outcomes[i] = _run_one(project, job, gpu, cores_each, show)
+                        outcomes[i] = _run_one(project, job, gpu, environment, pool, show)
             except Exception as error:  # one page's trouble must not hide how the others ended
                 outcomes[i] = Outcome(job, False, 0.0, f"{type(error).__name__}: {error}")
             finally:
                 free.put(gpu)
             show.ended(outcomes[i])
 
-    for group in ([i for i in range(len(jobs)) if i not in last], last):
-        threads = [threading.Thread(target=work, args=(i, jobs[i]), daemon=True) for i in group]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():  # a bare join would not let Ctrl-C through
-                thread.join(0.2)
+    many = not gpus and _at_least(WORTH_WARMING, (force or not _fresh(project, job) for job in jobs))
+    with warm(environment) if many else contextlib.nullcontext(COLD) as pool:
+        for group in ([i for i in range(len(jobs)) if i not in last], last):
+            threads = [threading.Thread(target=work, args=(i, jobs[i], pool), daemon=True) for i in group]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():  # a bare join would not let Ctrl-C through
+                    thread.join(0.2)
     return [outcomes[i] for i in range(len(jobs))]
+
+
+def _fresh(project: Project, job: Job) -> bool:
+    try:
+        return is_fresh(project, job)
+    except Exception:  # said when it is the page's turn
+        return False
+
+
+def _at_least(n: int, answers: Iterable[bool]) -> bool:
+    """Whether so many answers are yes; asks no more than needed."""
+    return len(list(itertools.islice(filter(None, answers), n))) == n
 
 
 def keep_bytecode(env: dict[str, str], root: Path) -> dict[str, str]:
@@ -124,17 +144,23 @@ def _lock_folder() -> Path:
     return Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache") / "neurolib"
 
 
-def _run_one(project: Project, job: Job, gpu: str, cores: int, show: "Progress") -> Outcome:
-    # pages side by side share the cores; with more threads than cores they wait for each other for minutes
-    limits = {name: str(cores) for name in THREADS}
-    env = limits | os.environ | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu != NO_GPU else {})
-    env = keep_bytecode(env, project.root)
+def _run_one(
+    project: Project, job: Job, gpu: str, environment: dict[str, str], pool: Pool, show: "Progress"
+) -> Outcome:
+    env = environment | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu != NO_GPU else {})
+    env |= pool.environment(env)
     spec = json.dumps(
-        {"root": str(project.root), "place": project.place, "job": asdict(job), "key": key(project, job)}
+        {
+            "root": str(project.root),
+            "place": project.place,
+            "job": asdict(job),
+            "key": key(project, job),
+            "kernel": pool.kernel,
+        }
     )
     start, message, ok = time.perf_counter(), "", False
     process = subprocess.Popen(
-        [sys.executable, "-m", "neurolib.runs.worker", spec],
+        pool.command("neurolib.runs.worker", spec),
         stdin=subprocess.PIPE,  # held open: the worker ends when it closes, however we ended
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from neurolib.runs.project import TIMEOUT_S, Job, Project, write_atomic
 
+START_S = 300  # that a kernel may take to start; papermill's minute is short where much else runs
+
 
 def emit(**event) -> None:
     """Tell the scheduler something."""
@@ -50,7 +52,7 @@ def notebook_of(project: Project, job: Job):
     return notebook
 
 
-def execute(project: Project, job: Job, key: dict[str, str]) -> None:
+def execute(project: Project, job: Job, key: dict[str, str], kernel: str = "") -> None:
     """Run the job and publish it; on failure keep the half-run notebook aside and raise."""
     import nbformat
     import papermill
@@ -92,7 +94,9 @@ def execute(project: Project, job: Job, key: dict[str, str]) -> None:
                 str(path),
                 job.params,
                 engine_name="progress",
+                kernel_name=kernel or None,  # None: the one that the notebook names
                 progress_bar=False,
+                start_timeout=START_S,
                 cwd=str(project.root),
                 execution_timeout=cell_timeout_s(job),
             )
@@ -211,7 +215,7 @@ def main(argv: list[str]) -> int:
     project, job = Project(Path(spec["root"]), spec["place"]), Job(**spec["job"])
     start = time.perf_counter()
     try:
-        execute(project, job, spec["key"])
+        execute(project, job, spec["key"], spec["kernel"])
     except Exception as error:
         emit(event="failed", message=reason(error, job))
         return 1

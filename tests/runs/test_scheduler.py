@@ -22,7 +22,7 @@ class FakeRuns:
         self.order, self.gpus, self.at_once, self.most = [], {}, 0, 0
         self.meet, self.lock = threading.Barrier(meet, timeout=10), threading.Lock()
 
-    def __call__(self, project, job, gpu, cores, show):
+    def __call__(self, project, job, gpu, environment, pool, show):
         with self.lock:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
