@@ -29,7 +29,7 @@ from torch import Tensor
 from neurolib.metrics.intervals import Interval
 
 Layers = Sequence[ArrayLike | Tensor] | Mapping[str, ArrayLike | Tensor]
-BLOCK = 256  # rows of Gram matrices held at a time
+BLOCK = 128  # rows of Gram matrices held at a time
 LEAST = 4  # stimuli that the unbiased estimator needs
 
 
@@ -122,7 +122,7 @@ class MinibatchCKA:
         """Add a batch: activations of all layers, ``(n_stimuli, n_channels)`` each, always in the same order."""
         parts = _centred(layers, "layer", scale=False)
         _same_stimuli(parts)
-        hsic = _hsic(parts, self.debiased, len(parts[0]))
+        hsic = _hsic(parts, self.debiased, BLOCK)
         if self.n_batches and hsic.shape != self.total.shape:
             raise ValueError(f"{len(hsic)} layers in this batch, {len(self.total)} in those before")
         self.total, self.n_batches = self.total + hsic, self.n_batches + 1
@@ -210,12 +210,14 @@ def _hsic(parts: list[Tensor], debiased: bool, block: int) -> NDArray:
     products = torch.zeros(len(parts), len(parts), dtype=torch.float64, device=parts[0].device)
     for start in range(0, n, block):  # the upper triangle, whose other half is the same
         stop = min(start + block, n)
-        gram = torch.stack([part[start:stop] @ part[start:].T for part in parts])
-        here = gram[:, :, : stop - start].flatten(1)
-        products += (here @ here.T).double()
-        if stop < n:
-            beyond = gram[:, :, stop - start :].flatten(1)
-            products += 2 * (beyond @ beyond.T).double()
+        # apart, so that neither is copied: the tile on the diagonal counts once, what lies beside it twice
+        for columns, times in ((slice(start, stop), 1), (slice(stop, n), 2)):
+            shape = (len(parts), stop - start, columns.stop - columns.start)
+            gram = parts[0].new_empty(shape)
+            for part, out in zip(parts, gram, strict=True):
+                torch.mm(part[start:stop], part[columns].T, out=out)
+            flat = gram.flatten(1)
+            products += times * (flat @ flat.T).double()
     if not debiased:
         return products.cpu().numpy()
     diagonal = torch.stack([part.double().square().sum(1) for part in parts])
@@ -245,12 +247,13 @@ def _centred(layers: Layers, name: str, scale: bool = True) -> list[Tensor]:
             )
         part = part.detach()
         part = part if part.dtype in (torch.float32, torch.float64) else part.float()
-        if not bool(part.isfinite().all()):
+        # a sum is ten times as fast as looking at each, and finite only if all are
+        if not bool(part.sum().isfinite()) and not bool(part.isfinite().all()):
             bad = int((~part.isfinite()).any(1).sum())
             raise ValueError(f"{name} {key} holds NaN or infinity for {bad} of {len(part)} stimuli")
         part = part - part.mean(0, keepdim=True)
-        norm = part.norm()
-        parts.append(part / norm if scale and norm > 0 else part)
+        norm = part.norm() if scale else 0
+        parts.append(part.div_(norm) if norm > 0 else part)
     if not parts:
         raise ValueError(f"no {name} was given")
     if len({part.dtype for part in parts}) > 1:
