@@ -65,6 +65,7 @@ def test_the_catalog_holds_the_benchmark_and_the_small_recordings():
         "lfp_samples",
         "py_neuromod_ecog",
         "myo_emg",
+        "rsa_92images",
         "zivlab_place_calcium",
     }
     signals |= {"zebrafish_regions"}
