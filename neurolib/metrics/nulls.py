@@ -102,6 +102,54 @@ def permute_trials(
     return np.concatenate([trials[i] for i in source])
 
 
+def null_orders(variable: ArrayLike, groups: ArrayLike | None, n_nulls: int, seed: int = 0) -> NDArray:
+    """Rows to read a variable from so that it has nothing to do with the units: ``variable[order]``.
+
+    A variable that is constant within groups is dealt anew among the groups. Any other one is shifted in a
+    circle by the length of the longest group or more, as in :func:`circular_shift`: bins of a slow signal
+    are no independent samples, and permuting them makes everything significant.
+
+    Parameters
+    ----------
+    variable : array_like, shape (n_samples,) or (n_samples, n_dims)
+        In the order of time.
+    groups : array_like, shape (n_samples,), optional
+        Trial of each sample; ``np.arange(n_samples)`` for independent samples. Without any, samples are one
+        recording, which is shifted by a 20th of its length or more.
+    n_nulls, seed : int
+
+    Returns
+    -------
+    array of int, shape (n_nulls, n_samples)
+
+    Raises
+    ------
+    ValueError
+        If groups do not match, or there is one only, or the longest is more than half of the recording.
+
+    Examples
+    --------
+    >>> null_orders(["a", "a", "b", "b"], groups=[0, 0, 1, 1], n_nulls=2, seed=3)  # dealt
+    array([[2, 2, 0, 0],
+           [0, 0, 2, 2]])
+    >>> null_orders([0.1, 0.2, 0.3, 0.4], groups=[0, 0, 1, 1], n_nulls=1)  # not constant: shifted
+    array([[2, 3, 0, 1]])
+    """
+    variable = np.asarray(variable)
+    if groups is None:
+        return _shifts(len(variable), max(1, len(variable) // 20), n_nulls, np.random.default_rng(seed))
+    groups = np.asarray(groups)
+    if groups.shape != (len(variable),):
+        raise ValueError(f"groups {groups.shape} for a variable of {len(variable)} samples")
+    _, first, number, size = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    if len(first) < 2:
+        raise ValueError(f"{len(first)} group: give the trial of each sample, or no groups at all")
+    draw = np.random.default_rng(seed)
+    if (variable == variable[first][number]).all():
+        return np.stack([first[draw.permutation(len(first))][number] for _ in range(n_nulls)])
+    return _shifts(len(variable), int(size.max()), n_nulls, draw)
+
+
 def condition_mean_oracle(
     behaviour: ArrayLike, lengths: ArrayLike, conditions: ArrayLike, train: ArrayLike, test: ArrayLike
 ) -> NDArray:
@@ -156,6 +204,14 @@ def condition_mean_oracle(
             n[: len(member)] += 1
         means[label] = total / n
     return np.concatenate([means[conditions[i]].take(range(lengths[i]), axis=0, mode="clip") for i in test])
+
+
+def _shifts(n: int, least: int, n_nulls: int, draw: np.random.Generator) -> NDArray:
+    if 2 * least > n:
+        raise ValueError(f"{n} samples cannot be shifted by {least} or more both ways round")
+    shifts = np.arange(least, n - least + 1)
+    shifts = draw.choice(shifts, n_nulls, replace=n_nulls > len(shifts))
+    return (np.arange(n) - shifts[:, None]) % n
 
 
 def _checked_lengths(lengths: ArrayLike, n_bins: int) -> NDArray:

@@ -204,6 +204,53 @@ def holm(p_values: ArrayLike) -> NDArray:
     return adjusted
 
 
+def benjamini_hochberg(p_values: ArrayLike, n_tests: int | None = None) -> NDArray:
+    """P-values of a family of tests, adjusted so that the expected *share* of false findings holds.
+
+    For many tests of which many may be true, such as one per unit. Valid for tests that are independent
+    or positively dependent.
+
+    Parameters
+    ----------
+    p_values : array_like
+        Of any shape; all of it is one family.
+    n_tests : int, optional
+        Size of the family if only its most promising members were tested; the others count as 1.
+
+    Returns
+    -------
+    array
+        In the given shape, at most 1. Those up to 0.05 are findings of which 5 % are false on average.
+
+    Raises
+    ------
+    ValueError
+        If a value is not between 0 and 1, or the family is smaller than what was tested.
+
+    References
+    ----------
+    .. [1] Benjamini & Hochberg (1995), "Controlling the false discovery rate", J. R. Stat. Soc. B 57,
+       289-300.
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.04, 0.03])  # 0.01 x 3 / 1, 0.04 x 3 / 3, and 0.03 x 3 / 2 is not less
+    array([0.03, 0.04, 0.04])
+    """
+    p = np.asarray(p_values, float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values must be numbers from 0 to 1, got {p.min():g} to {p.max():g}")
+    n_tests = p.size if n_tests is None else n_tests
+    if n_tests < p.size:
+        raise ValueError(f"{p.size} p-values cannot come from a family of {n_tests}")
+    flat = p.ravel()
+    order = np.argsort(flat)
+    scaled = flat[order] * n_tests / np.arange(1, p.size + 1)
+    adjusted = np.empty_like(flat)
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
+    return adjusted.reshape(p.shape)
+
+
 def paired_effect_size(differences: ArrayLike) -> float:
     """Cohen's d_z: mean of paired differences over their standard deviation (n - 1).
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from neurolib.metrics.decoding import r2_variance_weighted
-from neurolib.metrics.nulls import circular_shift, condition_mean_oracle, permute_trials
+from neurolib.metrics.nulls import circular_shift, condition_mean_oracle, null_orders, permute_trials
 
 
 def test_a_circular_shift_is_a_roll_that_never_brings_a_bin_back_near_its_place():
@@ -95,3 +95,20 @@ def test_nulls_are_seeded_and_refuse_what_they_cannot_break():
         permute_trials(behaviour, [30, 10], 0)
     with pytest.raises(ValueError, match="for 4 trials"):
         permute_trials(behaviour, [10] * 4, 0, conditions=["a"] * 3)
+
+
+def test_orders_deal_what_is_constant_in_trials_and_shift_the_rest():
+    group = np.repeat(np.arange(20), np.tile([3, 7], 10))
+    condition, speed = (np.arange(20) % 4)[group], np.arange(100.0)
+    for order in null_orders(condition, group, 20):
+        dealt = condition[order]
+        assert all(len(np.unique(dealt[group == g])) == 1 for g in range(20))
+        first = np.unique(group, return_index=True)[1]
+        assert sorted(dealt[first]) == sorted(condition[first])
+    for least, groups in ((7, group), (5, None)):
+        shifts = [int(order[0]) for order in null_orders(speed, groups, 60)]
+        assert all((np.diff(order) % 100 == 1).all() for order in null_orders(speed, groups, 60))
+        assert len(set(shifts)) == 60 and min(shifts) >= least and max(shifts) <= 100 - least
+    for arguments in ((speed, np.zeros(100)), (speed, np.arange(99)), (speed, np.repeat([0, 1], [80, 20]))):
+        with pytest.raises(ValueError, match=r"group|shifted"):
+            null_orders(*arguments, 3)

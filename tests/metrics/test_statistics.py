@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from neurolib.metrics.statistics import (
+    benjamini_hochberg,
     corrected_resampled_t_test,
     equivalence_test,
     holm,
@@ -137,3 +138,15 @@ def test_the_effect_size_is_the_paired_one_of_a_published_table():
 def test_what_cannot_be_tested_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_rates_of_false_findings_are_those_of_scipy():
+    p = np.random.default_rng(0).uniform(size=(6, 5)) ** 2
+    np.testing.assert_allclose(benjamini_hochberg(p).ravel(), stats.false_discovery_control(p.ravel()))
+    some = np.sort(p.ravel())[:4]
+    family = np.concatenate([some, np.ones(96)])
+    np.testing.assert_allclose(benjamini_hochberg(some, 100), stats.false_discovery_control(family)[:4])
+    with pytest.raises(ValueError, match="family of 2"):
+        benjamini_hochberg([0.1, 0.2, 0.3], 2)
+    with pytest.raises(ValueError, match="0 to 1"):
+        benjamini_hochberg([0.1, 1.2])
