@@ -1,0 +1,1 @@
+"""Sparse dictionaries of activations: vectors in, few features per vector out."""
