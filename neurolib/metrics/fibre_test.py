@@ -196,7 +196,7 @@ def fibre_test(
     Parameters
     ----------
     points : array_like, shape (n_points, n_channels)
-        In the precision they were trained in: rounded to half, distances tie.
+        In the precision they were trained in: of few channels rounded to half precision, distances tie.
     config : FibreTestConfig, optional
     rows : array_like of int, optional
         Points to test, all by default; all are neighbours.

@@ -46,14 +46,14 @@ def test_a_flat_torus_is_rejected_as_often_as_promised(d, method):
 
 @pytest.mark.parametrize(("before", "after"), [(4, 8), (8, 4)])
 def test_a_change_of_dimension_is_found_with_its_direction(before, after):
-    distances = changing((before, after), 600, 500)
+    distances = changing((before, after), 500, 500)
     found = fibre_test_of_distances(distances, FibreTestConfig())
     assert found.share_below(0.01) >= 0.4
     sure = found.p_value < 1e-3
     assert (found.direction[sure] == np.sign(after - before)).mean() > 0.99
     rank = np.array([np.searchsorted(row, r) for row, r in zip(distances, found.radius, strict=True)])
     assert abs(np.median(rank[sure]) - 255) < 25
-    welch = fibre_test_of_distances(distances[:200], FibreTestConfig("robinson", n_null=1000))
+    welch = fibre_test_of_distances(distances[:200], FibreTestConfig("robinson", n_null=500))
     assert welch.share_below(0.01) < found.share_below(0.01) / 4
 
 
