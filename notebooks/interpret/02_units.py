@@ -441,7 +441,7 @@ report.put("beyond", 100 * beyond)
 # %% [markdown]
 # Made for rates it lies between zero and one.
 # Of the trained units, {glue:text}`beyond:.0f` % are beyond one, the largest at {glue:text}`largest_index:.0f`: not because they are selective, but because their responses happen to cancel.
-# {py:func}`neurolib.metrics.selectivity.depth_index` refuses such responses; shares of variance need no sign.
+# `neurolib.metrics.selectivity.depth_index` refuses such responses; shares of variance need no sign.
 #
 # ## Verdicts
 
