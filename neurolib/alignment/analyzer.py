@@ -11,21 +11,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from neurolib.alignment.captures import Capture, CaptureConfig, NeuralData, capture, shared_stimuli
 from neurolib.alignment.fisher import FisherConfig, unit_fisher
 from neurolib.alignment.predictivity import PredictivityConfig
 from neurolib.alignment.results import Result, Results, interval_arrays
 from neurolib.interpret.activations import Run, call
+from neurolib.metrics.block_gap import block_gap
 from neurolib.metrics.dimensionality import effective_rank, intrinsic_dimension, participation_ratio
 from neurolib.metrics.dissimilarity import dissimilarity
+from neurolib.metrics.eigenspectrum import eigenspectrum, spectral_exponent
+from neurolib.metrics.fibre_test import fibre_test
 from neurolib.metrics.kernel_alignment import cka_interval, cka_matrix
 from neurolib.metrics.rdm_comparison import noise_ceiling
 from neurolib.metrics.rdm_inference import LEAST, bootstrap_rdms, permutation_null
 from neurolib.metrics.shape_distance import shape_distances
 from neurolib.metrics.sparsity import dead_units, sparsity
+from neurolib.metrics.trajectory import path
 from neurolib.models.sites import Site
+
+RANKS = (5, 50)  # of the spectral exponent: one range for all layers, or they cannot be compared
+POINTS = 1000  # stimuli that a test of local dimension needs
 
 
 @dataclass(frozen=True)
@@ -238,6 +245,54 @@ class UnifiedModelAnalyzer:
         )
         return self.measure(study)
 
+    def analyze_checkpoints(
+        self,
+        model: nn.Module,
+        checkpoints: Mapping[int, Mapping[str, Tensor]],
+        stimuli: Any,
+        neural: Neural | Sequence[Neural] | None = None,
+        *,
+        name: str = "model",
+        names: Iterable[str] | None = None,
+        layers: Iterable[str | Site] | None = None,
+        run: Run = call,
+    ) -> Results:
+        """Measure a model along its training, all checkpoints on the same stimuli.
+
+        Parameters
+        ----------
+        model : nn.Module
+            Its weights are put back afterwards.
+        checkpoints : dict of int to state dict
+            By the number of training steps, which must rise from 1 or more.
+        stimuli, neural, names, layers, run
+            As for :meth:`analyze_models`.
+        name : str
+            Checkpoints are called ``"name@step"``.
+
+        Returns
+        -------
+        Results
+            Those of every checkpoint, and of the whole training ``"trajectory_to_final"``, debiased CKA of each
+            checkpoint with the last ``(checkpoint, layer)``, ``"trajectory_length"`` and
+            ``"trajectory_straightness"`` of each layer by shape distance.
+        """
+        steps = sorted(checkpoints)
+        if len(steps) < 2 or steps[0] < 1:
+            raise ValueError(f"checkpoints at steps {steps}; want two or more, at step 1 or later")
+        before = {key: value.detach().clone() for key, value in model.state_dict().items()}
+        names, found = None if names is None else list(names), {}
+        try:
+            for step in steps:
+                model.load_state_dict(checkpoints[step])
+                found[f"{name}@{step}"] = capture(
+                    model, stimuli, names, layers, self.cfg.capture, model_name=f"{name}@{step}", run=run
+                )
+        finally:
+            model.load_state_dict(before)
+        results = self.analyze_models(found, neural=neural)
+        return Results([*results, *_trajectory(Study(self.cfg, tuple(found.values())), name, steps)])
+
     def measure(self, study: Study) -> Results:
         """All metrics of a study; those not asked for by name are left out where the material does not allow them."""
         found: list[Result] = []
@@ -394,8 +449,74 @@ def information(study: Study) -> list[Result]:
     return found
 
 
+def block_cka_gap(study: Study) -> list[Result]:
+    """How much more alike layers are within blocks than between them, beside what fading with depth gives."""
+    found = []
+    for one in study.captures:
+        table = cka_matrix([layer for key, layer in one.layers.items() if key not in one.constant()])
+        gap = block_gap(table)
+        params = {"blocks": gap.blocks.tolist(), "p_value": gap.p_value}
+        found.append(study.result(one, "block_cka_gap", gap.gap, (), chance=gap.expected, params=params))
+    return found
+
+
+def irregularity(study: Study) -> list[Result]:
+    """Share of stimuli around which the dimension of a layer changes with the radius, calibrated and adjusted."""
+    found = []
+    for one in study.captures:
+        values, warnings = [], []
+        for name, layer in one.layers.items():
+            values.append(
+                np.nan if name in one.constant() else float((fibre_test(layer).q_value < 0.05).mean())
+            )
+        more = {"chance": 0.0, "params": {"level": 0.05}, "warnings": warnings}
+        found.append(study.result(one, "robinson_fiber_test", values, unit="share of stimuli", **more))
+    return found
+
+
+def _trajectory(study: Study, name: str, steps: Sequence[int]) -> list[Result]:
+    """Results of a whole training."""
+    last = study.captures[-1]
+    layers = tuple(last.layers)
+    final, length, straight = [], [], []
+    for layer in layers:
+        series = [one.layers[layer] for one in study.captures]
+        if any(layer in one.constant() for one in study.captures):
+            final.append([np.nan] * len(steps))
+            length.append(np.nan)
+            straight.append(np.nan)
+            continue
+        final.append(cka_matrix(series)[-1])
+        way = path(shape_distances(series), steps)
+        length.append(way.length)
+        straight.append(way.straightness)
+    whole = replace(last, model=name)
+    coords = {"checkpoint": tuple(steps)}
+    return [
+        study.result(
+            whole,
+            "trajectory_to_final",
+            np.array(final).T,
+            ("checkpoint", "layer"),
+            coords=coords,
+            chance=0.0,
+        ),
+        study.result(whole, "trajectory_length", length, unit="rad"),
+        study.result(whole, "trajectory_straightness", straight),
+    ]
+
+
 def _no_brain(study: Study) -> str:
     return "" if study.brains else "there are no brains to compare with; give neural="
+
+
+def _too_narrow(study: Study) -> str:
+    least = min(layer.shape[1] for one in study.captures for layer in one.layers.values())
+    return (
+        ""
+        if least >= RANKS[1]
+        else f"a layer has {least} channels; the slope is fitted up to rank {RANKS[1]}"
+    )
 
 
 def _no_responses(study: Study) -> str:
@@ -421,6 +542,22 @@ METRICS: Mapping[str, Metric] = {
             if study.n > 2 * LEAST
             else f"{study.n} stimuli are too few neighbours; more than {2 * LEAST} are needed"
         ),
+    ),
+    "spectral_exponent": Metric(
+        geometry("spectral_exponent", lambda x: spectral_exponent(eigenspectrum(x), RANKS).exponent),
+        lambda study: (
+            _too_narrow(study) or ("" if study.n > RANKS[1] else f"{study.n} stimuli for {RANKS[1]} ranks")
+        ),
+    ),
+    "block_cka_gap": Metric(
+        block_cka_gap,
+        lambda study: (
+            "" if min(len(one.layers) for one in study.captures) >= 4 else "it needs four layers or more"
+        ),
+    ),
+    "robinson_fiber_test": Metric(
+        irregularity,
+        lambda study: "" if study.n >= POINTS else f"{study.n} stimuli are too few; {POINTS} at least",
     ),
     "sparsity": Metric(lifetime_sparsity),
     "neural_predictivity": Metric(predictivity, _no_responses),
