@@ -43,12 +43,9 @@ from scipy.stats import rankdata
 from torch import nn
 
 from neurolib import report
-from neurolib.alignment.analyzer import (
-    AnalyzerConfig,
-    NeuralRDMs,
-    UnifiedModelAnalyzer,
-)
+from neurolib.alignment.analyzer import UnifiedModelAnalyzer
 from neurolib.alignment.captures import Capture, capture
+from neurolib.alignment.study import AnalyzerConfig, NeuralRDMs
 from neurolib.data.rsa92 import ID, load_rsa92
 from neurolib.metrics.dissimilarity import dissimilarity
 from neurolib.metrics.kernel_alignment import cka, cka_interval, cka_matrix

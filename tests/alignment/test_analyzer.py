@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from neurolib.alignment.analyzer import METRICS, AnalyzerConfig, NeuralRDMs, UnifiedModelAnalyzer
+from neurolib.alignment.analyzer import UnifiedModelAnalyzer
 from neurolib.alignment.captures import Capture, NeuralData
 from neurolib.alignment.fisher import FisherConfig
+from neurolib.alignment.measures import METRICS
+from neurolib.alignment.study import AnalyzerConfig, NeuralRDMs
 from neurolib.metrics.dissimilarity import dissimilarity
 
 N = 60
@@ -49,7 +51,7 @@ def results(world):
 
 
 def test_all_metrics_are_measured_on_the_same_stimuli(results):
-    many = {"spectral_exponent", "robinson_fiber_test"}  # which need more stimuli and channels than there are
+    many = {"spectral_exponent", "robinson_fiber_test", "block_cka_gap"}  # which need more than there is
     assert set(results.metrics) == set(METRICS) - many and results.models == ("net",)
     for result in results:
         assert result.n == N and result.provenance["weights"]
@@ -132,7 +134,10 @@ def test_a_constant_layer_is_nan_with_a_reason(world):
             lambda net, x: UnifiedModelAnalyzer(AnalyzerConfig(("unit_fisher",))).analyze_models([net], x),
             "FisherConfig",
         ),
-        (lambda net, x: AnalyzerConfig(("overall",)), "no metric 'overall'; there are cka, rsa"),
+        (
+            lambda net, x: UnifiedModelAnalyzer(AnalyzerConfig(("overall",))),
+            "no metric 'overall'; there are cka, rsa",
+        ),
         (lambda net, x: UnifiedModelAnalyzer().analyze_models([net], x[:3]), "3 stimuli are shared"),
         (
             lambda net, x: NeuralRDMs("m", np.zeros((1, 5)), tuple("abcd")),
@@ -176,6 +181,9 @@ def test_measures_that_need_much_are_measured_where_there_is_much():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(60, 60), nn.Tanh(), nn.Linear(60, 60))
     x = torch.randn(1000, 60)
+    deep = nn.Sequential(*(nn.Linear(60, 60) for _ in range(7)))
+    gap = UnifiedModelAnalyzer(AnalyzerConfig(("block_cka_gap",))).analyze_models({"deep": deep}, x[:200])
+    assert len(gap.get("block_cka_gap").params["blocks"]) == 7
     cfg = AnalyzerConfig(metrics=("spectral_exponent", "robinson_fiber_test"))
     found = UnifiedModelAnalyzer(cfg).analyze_models({"net": net}, x, layers=["0"])
     assert 0 < found.get("spectral_exponent")["0"] < 2 and found.get("robinson_fiber_test")["0"] < 0.05
