@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,10 +192,14 @@ def parameters_of(source: str, where: str) -> dict[str, Parameter]:
     return found
 
 
+PARSING = threading.Lock()  # CPython 3.11 counts how deep it is in all threads together, and gives up
+
+
 def parse(source: str, where: str) -> ast.Module:
     """The syntax tree of a page or module; a slip of the pen is one line."""
     try:
-        return ast.parse(source)
+        with PARSING:
+            return ast.parse(source)
     except SyntaxError as error:
         raise PageError(f"{where}, line {error.lineno}: {error.msg}") from None
 

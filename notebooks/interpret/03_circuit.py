@@ -723,7 +723,7 @@ report.claim(
 # - **Not shown:** that circuits are unique, what happens when a GRU's memory is exchanged as well, and anything about another session. Two networks replicate a finding and do not estimate how often it holds.
 # - **What would change our mind:** a rule that finds circuits as small, fixed before, above the random ways in ten networks of each kind.
 #
-# **Try it:** `-p architectures='["transformer","multimodal"]'`; does the multimodal model keep its attention among latents?
+# **Try it:** `architectures=["transformer", "multimodal"]`; does the multimodal model keep its attention among latents?
 # **Sources:** {cite}`neurofmx,wang2023interpretability,goldowsky2023,conmy2023,syed2023,hanna2024,skatchkovsky2024`.
 
 # %% tags=["hide-input"]
