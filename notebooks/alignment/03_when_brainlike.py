@@ -54,7 +54,7 @@ from neurolib.metrics.trial_alignment import TrialGram, trial_weights
 from neurolib.models.recurrent import RecurrentConfig, RecurrentDecoder
 from neurolib.training.batches import trial_tensors
 from neurolib.training.loop import TrainConfig, fit
-from neurolib.training.snapshots import Snapshots, log_steps
+from neurolib.training.milestones import Milestones, log_steps
 from neurolib.viz.training_curves import training_curves
 from neurolib.viz.training_slider import training_slider
 
@@ -92,7 +92,7 @@ def training(number):
     """A network that has kept its weights on the way."""
     torch.manual_seed(number)
     cfg = RecurrentConfig(train.n_units, 2, hidden=hidden, dropout=0.2)
-    watched = Snapshots(RecurrentDecoder(cfg).standardise(train), steps)
+    watched = Milestones(RecurrentDecoder(cfg).standardise(train), steps)
     plan = TrainConfig(
         last + 1, 16, lr, eval_every=last + 1, seed=number, device=device
     )
