@@ -568,7 +568,7 @@ report.claim(
 # ## What we learned
 #
 # - A trained decoder is more like neurons that it has not read than an untrained one is, and far more than chance: by CKA, by prediction and, least clearly, by geometry.
-# - It does **not** hold more of them than what it is given. Smoothed inputs and behaviour both predict the other half better than any layer does; a decoder is made to throw away what does not serve its task.
+# - It does **not** hold more of them than what it is given. Smoothed inputs predict the other half better than any layer does, and here behaviour does too (which depends on the area: try the motor cortex); a decoder is made to throw away what does not serve its task.
 # - What a layer adds beyond inputs and behaviour together is a fraction of a hundredth of the variance, where it is anything. *Brain-like* here means: keeps the part of its input that goes with the movement, as the neurons next door do.
 # - **Not shown:** other regions, other tasks, longer training or larger networks; neurons of one array in one session; two networks say little about others. A linear map is what predicts here, and behaviour is what was recorded of it.
 # - **What would change our mind:** a decoder trained on one half that predicts the other better than ridge regression from inputs with as much history and from behaviour, in another session.
