@@ -16,7 +16,6 @@ References
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neurolib.interpret.activations import call, record
+from neurolib.interpret.activations import call, evaluating, record
 from neurolib.models.sites import Site
 
 ANSWERS = ("sampled", "data", "exact")
@@ -99,7 +98,7 @@ def diagonal_fisher(
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not weights:
         raise ValueError("no weight of the model is trained, so there is nothing to differentiate")
-    with _evaluating(model):
+    with evaluating(model), torch.enable_grad():
         for row in range(n):
             output = run(model, _row(inputs, row))
             for weight, loss in _log_likelihoods(
@@ -319,15 +318,3 @@ def _row(inputs: Any, row: int) -> Any:
     if isinstance(inputs, tuple):
         return tuple(value[row : row + 1] for value in inputs)
     return inputs[row : row + 1]
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.enable_grad():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -151,7 +151,7 @@ def record(
 
         return keep
 
-    with _evaluating(model), _hooked(model, [(site, reader(site)) for site in chosen]):
+    with evaluating(model), _hooked(model, [(site, reader(site)) for site in chosen]):
         with torch.set_grad_enabled(gradients):
             output = run(model, inputs)
     axes = {site.name: _axes(site, values[site.name]) for site in chosen}
@@ -203,7 +203,7 @@ def patch(model: nn.Module, changes: Mapping[str, Change] | Iterable[Patch]) -> 
     changes = list(changes)
     chosen = _resolve(model, [change.site for change in changes])
     pairs = [(site, _writer(site, change)) for site, change in zip(chosen, changes, strict=True)]
-    with _evaluating(model), _hooked(model, pairs):
+    with evaluating(model), _hooked(model, pairs):
         yield model
 
 
@@ -300,8 +300,8 @@ def _resolve(model: nn.Module, sites: Iterable[str | Site] | None) -> list[Site]
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and no fused paths that would pass by the hooks; both restored."""
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """A model in evaluation mode, and no fused paths that would pass by hooks; both restored."""
     modes = {module: module.training for module in model.modules()}
     fused = torch.backends.mha.get_fastpath_enabled()
     model.eval()

@@ -18,9 +18,6 @@ know, stand in its free field ``metadata`` under ``neurolib``; a file without th
 """
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
@@ -38,6 +35,7 @@ from neurolib.interpret.dictionaries.penalised import (
     ReLUDictionary,
 )
 from neurolib.interpret.dictionaries.topk import BatchTopK, TopK, TopKConfig
+from neurolib.models.placing import placed_folder
 
 SETTINGS, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 ARCHITECTURES = {"standard": ReLUConfig, "topk": TopKConfig, "jumprelu": JumpReLUConfig, "gated": GatedConfig}
@@ -92,20 +90,9 @@ def save_dictionary(dictionary: SparseAutoencoderBase, folder: Path, overwrite: 
     }
     if architecture == "topk":
         settings["k"] = dictionary.cfg.k
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with placed_folder(folder) as partial:
         (partial / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
         save_file(_folded(dictionary), partial / WEIGHTS)
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-            os.replace(folder, old)
-            os.replace(partial, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -1,9 +1,6 @@
 """A trained model as a folder: settings and vocabularies as JSON, weights as safetensors, nothing pickled."""
 
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from neurolib.models.multimodal import (
 )
 from neurolib.models.multimodal.identity import GrowingEmbedding
 from neurolib.models.multimodal.network import MultimodalModel
+from neurolib.models.placing import placed_folder
 
 FORMAT = 1
 SETTINGS, WEIGHTS = "config.json", "model.safetensors"
@@ -40,21 +38,10 @@ def save_pretrained(model: MultimodalModel, folder: Path, overwrite: bool = Fals
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise FileExistsError(f"{folder} exists; overwrite=True replaces it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with placed_folder(folder) as partial:
         about = {"format": FORMAT, "config": as_plain(model.cfg), "names": _vocabularies(model)}
         (partial / SETTINGS).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
         save_file(_tensors(model), partial / WEIGHTS)
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-            os.replace(folder, old)
-            os.replace(partial, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
