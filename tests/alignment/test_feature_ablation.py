@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.linear_model import RidgeCV
 
-from neurolib.alignment.captures import Capture, NeuralData
 from neurolib.alignment.feature_ablation import FeatureAblationConfig, matched
 from neurolib.alignment.response_panel import PanelConfig
 
@@ -17,16 +16,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-def net(rng, name="net", **layers):
-    return Capture(name, layers, NAMES, np.arange(N))
-
-
-def subject(rng, code, name="cat", units=12, noise=1.0, repeats=4, groups=None):
-    truth = code @ rng.normal(size=(code.shape[1], units)) / np.sqrt(code.shape[1])
-    return NeuralData(name, truth + noise * rng.normal(size=(repeats, N, units)), NAMES, groups)
-
-
-def test_what_matters_costs_more_than_what_varies_alike(rng):
+def test_what_matters_costs_more_than_what_varies_alike(rng, net, subject):
     x = rng.normal(size=(N, 40)) * np.linspace(1, 2, 40)
     model, brain = net(rng, fc=x), subject(rng, x[:, 10:20], noise=0.3)
     build = FeatureAblationConfig(8, n_random=3, panel=PANEL).build()

@@ -21,16 +21,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-def net(rng, name="net", **layers):
-    return Capture(name, layers, NAMES, np.arange(N))
-
-
-def subject(rng, code, name="cat", units=12, noise=1.0, repeats=4, groups=None):
-    truth = code @ rng.normal(size=(code.shape[1], units)) / np.sqrt(code.shape[1])
-    return NeuralData(name, truth + noise * rng.normal(size=(repeats, N, units)), NAMES, groups)
-
-
-def test_finds_the_layer_and_puts_baselines_beside_it(rng):
+def test_finds_the_layer_and_puts_baselines_beside_it(rng, net, subject):
     early, code = rng.normal(size=(2, N, 10))
     late = np.concatenate([code[:, :4], rng.normal(size=(N, 6))], axis=1)
     model = net(rng, early=early, middle=code, late=late)
@@ -68,7 +59,7 @@ def test_correction_recovers_the_true_correlation(rng):
     assert np.median(found.values["r"]) < 0.6
 
 
-def test_choosing_the_best_of_many_useless_layers_gains_nothing(rng):
+def test_choosing_the_best_of_many_useless_layers_gains_nothing(rng, net, subject):
     """The best score on the stimuli it was chosen on is above chance; the nested one is not."""
     model = net(rng, **{f"l{i}": rng.normal(size=(N, 4)) for i in range(15)})
     brain = subject(rng, rng.normal(size=(N, 30)), units=3, noise=0.1)
@@ -78,7 +69,7 @@ def test_choosing_the_best_of_many_useless_layers_gains_nothing(rng):
     assert len(set(found.picked.ravel().tolist())) > 1
 
 
-def test_every_choice_is_inside_the_training_folds(rng):
+def test_every_choice_is_inside_the_training_folds(rng, net, subject):
     """Responses of a fold may change without any of its predictions changing."""
     model = net(rng, one=rng.normal(size=(N, 30)), two=rng.normal(size=(N, 200)))
     brain = subject(rng, model.layers["one"], repeats=1)
@@ -102,7 +93,7 @@ def test_every_choice_is_inside_the_training_folds(rng):
             assert_allclose(one, two, atol=1e-10)
 
 
-def test_inner_scores_are_those_of_refitting_without_both_folds(rng):
+def test_inner_scores_are_those_of_refitting_without_both_folds(rng, net, subject):
     from sklearn.linear_model import Ridge
 
     cfg = replace(CFG, ridge=RidgePathConfig((2.0,), relative=False))
@@ -118,7 +109,7 @@ def test_inner_scores_are_those_of_refitting_without_both_folds(rng):
     assert_allclose(inner[3], np.tanh(np.arctanh(scores).mean(0)), atol=1e-9)
 
 
-def test_groups_never_straddle_folds_and_twins_are_caught(rng):
+def test_groups_never_straddle_folds_and_twins_are_caught(rng, net):
     code = np.repeat(rng.normal(size=(N // 3, 8)), 3, axis=0)  # three copies of each stimulus
     model, objects = net(rng, fc=code), np.arange(N) // 3
     # each object has a response of its own that features say nothing about, but copies give away
@@ -135,7 +126,7 @@ def test_groups_never_straddle_folds_and_twins_are_caught(rng):
     assert leak.low > 0.4 and sound.low < 0 < leak.low - sound.estimate
 
 
-def test_constant_layers_have_no_score_and_silent_units_are_left_out(rng):
+def test_constant_layers_have_no_score_and_silent_units_are_left_out(rng, net, subject):
     model = net(rng, fc=rng.normal(size=(N, 5)), dead=np.ones((N, 4)))
     brain = subject(rng, model.layers["fc"])
     responses = brain.responses.copy()
@@ -153,7 +144,7 @@ def test_constant_layers_have_no_score_and_silent_units_are_left_out(rng):
 
 
 @pytest.mark.parametrize("resample", ["stimuli", "units"])
-def test_intervals_are_those_of_drawing_one_by_one(rng, resample):
+def test_intervals_are_those_of_drawing_one_by_one(rng, resample, subject):
     panel = replace(PANEL, resample=resample, n_draws=600)
     brains = [subject(rng, rng.normal(size=(N, 5)), name, units=7 + i) for i, name in enumerate("ab")]
     panel = panel.build(brains)
@@ -183,7 +174,7 @@ def test_intervals_are_those_of_drawing_one_by_one(rng, resample):
         assert abs(np.std(draws) - score.draws.std()) < 0.2 * np.std(draws)
 
 
-def test_least_squares_by_parts_fits_each_subject_alone(rng):
+def test_least_squares_by_parts_fits_each_subject_alone(rng, net, subject):
     model = net(rng, fc=rng.normal(size=(N, 12)))
     brains = [subject(rng, model.layers["fc"], name) for name in "ab"]
     predictor = replace(CFG, method="pls", n_components=4).build()

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurolib.alignment.captures import Capture, NeuralData
 from neurolib.alignment.predictivity import PredictivityConfig
 from neurolib.alignment.ranking import brain_rank, cross_species
 from neurolib.alignment.resampled_score import ResampledScore
@@ -19,15 +18,6 @@ CFG = PredictivityConfig(matched_components=8, panel=PANEL)
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-def net(rng, name="net", **layers):
-    return Capture(name, layers, NAMES, np.arange(N))
-
-
-def subject(rng, code, name="cat", units=12, noise=1.0, repeats=4, groups=None):
-    truth = code @ rng.normal(size=(code.shape[1], units)) / np.sqrt(code.shape[1])
-    return NeuralData(name, truth + noise * rng.normal(size=(repeats, N, units)), NAMES, groups)
 
 
 def test_ranks_tie_where_paired_intervals_cross_zero(rng):
@@ -62,7 +52,7 @@ def test_ranks_tie_where_paired_intervals_cross_zero(rng):
         brain_rank({"V4": first, "IT": {m: second[m] for m in "ab"}})
 
 
-def test_species_stand_between_their_ceiling_and_each_other(rng):
+def test_species_stand_between_their_ceiling_and_each_other(rng, net, subject):
     common, own = rng.normal(size=(N, 6)), rng.normal(size=(N, 6))
     both = np.concatenate([common, own], axis=1)
     species = {
